@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The registrar's ASAP side (RFC 5352; asap.md §5.2-5.9), pure: messages, association events and
+ * time go in; actions come out of the outbox. The handlespace is the caller's and may be read by
+ * others (resolver, agent) under RCU.
+ *
+ * Association LOCAL_ASSOC is this host's own agent: called without a socket, its addresses are
+ * those of the host, and the address check of a registration is not applied to it.
+ */
+#ifndef RSP_RSPD_REGISTRAR_REGISTRAR_H
+#define RSP_RSPD_REGISTRAR_REGISTRAR_H
+
+#include "common/clock.h"
+#include "common/rnd.h"
+#include "handlespace/handlespace.h"
+#include "rspd/outbox.h"
+
+#define LOCAL_ASSOC UINT64_MAX
+
+/** A prefix that may register: address and prefix length. */
+struct rg_prefix {
+    struct ip_address address;
+    uint8_t len;
+};
+
+struct rg_settings {
+    uint32_t id;                    /* this registrar's identifier, never 0 */
+    uint32_t keep_alive_ms;         /* between keep-alives to a PE, varied ±50 %; 0: none */
+    uint32_t keep_alive_timeout_ms; /* for its ACK */
+    uint32_t announce_ms;           /* T6, varied ±12.5 % */
+    bool life_in_seconds;           /* RFC's unit instead of rsplib's milliseconds */
+    bool keep_alive_pe_id;          /* */
+    bool tell_expired;              /* unsolicited DEREGISTRATION_RESPONSE on expiry */
+    uint32_t max_bad_pe_reports;    /* more than that many reports remove a PE */
+    uint32_t items_default;         /* elements in a response without option */
+    uint16_t handle_max;            /* longest handle accepted */
+    uint32_t update_ms;             /* dynamic updates are gathered that long */
+    const struct rg_prefix *allow;  /* who may register from where; NULL/0: everybody */
+    size_t allow_count;
+};
+void rg_settings_default(struct rg_settings *ret);
+
+struct rg;
+
+/** Borrows hs and outbox; copies the settings. */
+struct rg *rg_new(const struct rg_settings *settings, struct hs *hs, struct outbox *outbox,
+                  uint64_t seed, struct tm_us now);
+void rg_free(struct rg *rg);
+/** New settings on reload; the id stays. */
+void rg_configure(struct rg *rg, const struct rg_settings *settings, struct tm_us now);
+
+void rg_assoc_up(struct rg *rg, uint64_t assoc, const struct ip_address *peers, size_t count,
+                 uint16_t port, struct tm_us now);
+/** Its PEs are removed at once (asap.md §5.3); the local agent's are not: it says so itself. */
+void rg_assoc_down(struct rg *rg, uint64_t assoc, struct tm_us now);
+/** One ASAP message; `octets` is borrowed. */
+void rg_message(struct rg *rg, uint64_t assoc, const uint8_t *octets, size_t len, struct tm_us now);
+
+struct tm_us rg_next_timer(const struct rg *rg);
+void rg_timer(struct rg *rg, struct tm_us now);
+
+/** Registrars heard on the announce group: scales the announce period (RFC 5352 §3.6). */
+void rg_set_peer_count(struct rg *rg, uint32_t peers);
+
+#endif

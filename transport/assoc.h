@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * SCTP associations, whatever carries them (transport.md §1). An endpoint is one listening
+ * one-to-many SCTP socket on one port; an association is a number. Backends: the kernel's SCTP, or
+ * usrsctp over UDP encapsulation (recipe B of transport.md §4.2). A message is sent and received
+ * whole, stream 0, ordered.
+ *
+ * Association numbers: the opener of an association chooses its number (any value with bit 63 or 62
+ * set, never used before); accepted associations get small numbers, counted up from 1.
+ */
+#ifndef RSP_TRANSPORT_ASSOC_H
+#define RSP_TRANSPORT_ASSOC_H
+
+#include "common/types.h"
+#include "transport/loop.h"
+
+struct tp;          /* the SCTP stack in use, one per process */
+struct tp_endpoint; /* one bound, listening SCTP port */
+
+enum tp_backend { TP_AUTO, TP_KERNEL, TP_USRSCTP };
+
+struct tp_config {
+    enum tp_backend backend;
+    uint16_t udp_port;      /* RFC 6951: local port of usrsctp, and remote port of both; 9899 */
+    bool encapsulate;       /* kernel backend: send new associations over UDP */
+    struct ip_address bind; /* usrsctp's UDP socket; family 0: any, both families */
+    uint32_t rto_initial_ms, rto_min_ms, rto_max_ms;
+    uint32_t heartbeat_ms, path_max_retrans, assoc_max_retrans;
+    uint32_t max_init_retrans, max_init_timeout_ms;
+};
+/** The LAN profile of transport.md §2.6. */
+void tp_config_default(struct tp_config *ret);
+
+/**
+ * @return 0; -EPROTONOSUPPORT when neither the kernel nor the build has SCTP; -EADDRINUSE … when
+ *         the UDP port is taken. `error` (may be NULL) gets a sentence.
+ */
+int tp_new(struct loop *loop, const struct tp_config *config, struct tp **ret, char *error,
+           size_t error_size);
+/** Aborts what is open; bounded in time. NULL-safe. */
+void tp_free(struct tp *tp);
+enum tp_backend tp_backend(const struct tp *tp);
+
+enum tp_down { TP_DOWN_LOST, TP_DOWN_SHUTDOWN, TP_DOWN_CANT_START };
+
+/** All run in the loop. Addresses and octets are borrowed for the call. */
+struct tp_callbacks {
+    void (*up)(void *ctx, uint64_t assoc, const struct ip_address *peers, size_t count,
+               uint16_t port);
+    void (*down)(void *ctx, uint64_t assoc, enum tp_down reason);
+    void (*message)(void *ctx, uint64_t assoc, uint32_t ppid, const uint8_t *octets, size_t len);
+    /** A message could not be delivered; may be NULL. */
+    void (*send_failed)(void *ctx, uint64_t assoc);
+};
+
+/**
+ * Binds and listens. `port` 0: ephemeral. Addresses NULL/0: all. -EADDRINUSE when the port is
+ * taken.
+ */
+int tp_open(struct tp *tp, const struct ip_address *addresses, size_t count, uint16_t port,
+            const struct tp_callbacks *callbacks, void *ctx, struct tp_endpoint **ret);
+/** Aborts its associations without callbacks. NULL-safe. */
+void tp_close(struct tp_endpoint *ep);
+uint16_t tp_port(const struct tp_endpoint *ep);
+
+/** Starts an association; `up` or `down` follows. */
+int tp_connect(struct tp_endpoint *ep, uint64_t assoc, const struct ip_address *peers, size_t count,
+               uint16_t port);
+/** Queues a whole message; -ENOTCONN, or -ENOBUFS when more than 1 MiB waits. Never blocks. */
+int tp_send(struct tp_endpoint *ep, uint64_t assoc, uint32_t ppid, const void *octets, size_t len);
+/** Ends an association: orderly, or ABORT. No `down` callback follows. Unknown numbers are ignored.
+ */
+void tp_disconnect(struct tp_endpoint *ep, uint64_t assoc, bool abort);
+
+struct tp_stats {
+    uint64_t associations, accepted, refused, failed_sends, messages_in, messages_out, malformed;
+};
+void tp_get_stats(const struct tp *tp, struct tp_stats *ret);
+
+#endif
