@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The client side of the local protocol. It runs inside foreign programs (the shim), so besides
+ * what lp_client.h promises: the socket is left in blocking mode and every send and receive says
+ * MSG_DONTWAIT, so that waiting happens in poll() alone, against one deadline per call.
+ */
+#include "librsp/lp_client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A full backlog is the only thing a Unix connect() waits for. */
+#define CONNECT_WAIT_MS 100
+
+const struct lp_calls lp_calls_libc = {
+    .socket = socket,
+    .connect = connect,
+    .sendmsg = sendmsg,
+    .recvmsg = recvmsg,
+    .close = close,
+};
+
+/** Joins two strings; an empty string when they do not fit, so that nothing wrong is opened. */
+static void join_path(char path[LP_PATH_MAX], const char *head, const char *tail)
+{
+    size_t head_len = strlen(head);
+    size_t tail_len = strlen(tail);
+    if (head_len + tail_len >= LP_PATH_MAX) {
+        path[0] = '\0';
+        return;
+    }
+    memcpy(path, head, head_len);
+    memcpy(path + head_len, tail, tail_len + 1);
+}
+
+void lp_socket_path(const char *rsp_socket, const char *xdg_runtime_dir, char path[LP_PATH_MAX])
+{
+    if (rsp_socket != NULL && rsp_socket[0] != '\0') {
+        join_path(path, rsp_socket, "");
+        return;
+    }
+    if (xdg_runtime_dir != NULL && xdg_runtime_dir[0] == '/') {
+        join_path(path, xdg_runtime_dir, "/rspd/rspd.sock");
+        if (path[0] != '\0' && access(path, F_OK) == 0) {
+            return;
+        }
+    }
+    join_path(path, "/run/rspd/rspd.sock", "");
+}
+
+int lp_connect(const struct lp_calls *calls, const char *path)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    size_t len = strlen(path);
+    if (len == 0 || len >= sizeof(un.sun_path)) {
+        return -ENAMETOOLONG;
+    }
+    memcpy(un.sun_path, path, len);
+    int fd = calls->socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return -errno;
+    }
+    struct timeval bound = {.tv_usec = CONNECT_WAIT_MS * 1000};
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &bound, sizeof(bound));
+    int res;
+    do {
+        res = calls->connect(fd, (const struct sockaddr *)&un, sizeof(un));
+    } while (res < 0 && errno == EINTR);
+    if (res < 0) {
+        res = -errno;
+        (void)calls->close(fd);
+        return res;
+    }
+    return fd;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec ts = {0};
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/** Waits for `events`; 0, -ETIMEDOUT or another -errno. */
+static int wait_for(int fd, short events, int64_t deadline_ms)
+{
+    for (;;) {
+        int64_t left = deadline_ms - now_ms();
+        struct pollfd p = {.fd = fd, .events = events};
+        int n = poll(&p, 1, left > 0 ? (int)left : 0);
+        if (n > 0) {
+            return 0;
+        }
+        if (n == 0) {
+            if (left <= 0 || now_ms() >= deadline_ms) {
+                return -ETIMEDOUT;
+            }
+        } else if (errno != EINTR) {
+            return -errno;
+        }
+    }
+}
+
+/** A dead peer has several names; the caller needs one. */
+static int peer_error(int err)
+{
+    return err == ECONNRESET || err == ENOTCONN || err == ESHUTDOWN ? -EPIPE : -err;
+}
+
+int lp_send(const struct lp_calls *calls, int fd, const struct lp_writer *request)
+{
+    if (request->err) {
+        return -EMSGSIZE;
+    }
+    struct iovec iov = {.iov_base = request->octets, .iov_len = request->used};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    for (;;) {
+        ssize_t n = calls->sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n >= 0) {
+            return 0;
+        }
+        if (errno != EINTR) {
+            return peer_error(errno);
+        }
+    }
+}
+
+/** Takes the descriptor out of the control data; closes any further one. */
+static int received_fd(const struct lp_calls *calls, struct msghdr *msg)
+{
+    int fd = -1;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) {
+            continue;
+        }
+        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+            int one;
+            memcpy(&one, CMSG_DATA(c) + i * sizeof(int), sizeof(one));
+            if (fd < 0) {
+                fd = one;
+            } else {
+                (void)calls->close(one);
+            }
+        }
+    }
+    return fd;
+}
+
+/** Receives one message; *ret_fd is -1 or owned by the caller. */
+static int receive_until(const struct lp_calls *calls, int fd, void *reply, size_t reply_size,
+                         struct lp_message *ret, int *ret_fd, int64_t deadline_ms)
+{
+    union {
+        struct cmsghdr align;
+        char room[CMSG_SPACE(sizeof(int) * 2)];
+    } control;
+    for (;;) {
+        struct iovec iov = {.iov_base = reply, .iov_len = reply_size};
+        struct msghdr msg = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = control.room,
+                             .msg_controllen = sizeof(control.room)};
+        ssize_t n = calls->recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        if (n > 0) {
+            int came = received_fd(calls, &msg);
+            int err = (msg.msg_flags & MSG_TRUNC) != 0 ? -EBADMSG : lp_parse(reply, (size_t)n, ret);
+            if (err != 0 && came >= 0) {
+                (void)calls->close(came);
+                came = -1;
+            }
+            *ret_fd = came;
+            return err;
+        }
+        if (n == 0) {
+            return -EPIPE;
+        }
+        if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            int err = wait_for(fd, POLLIN, deadline_ms);
+            if (err != 0) {
+                return err;
+            }
+        } else if (errno != EINTR) {
+            return peer_error(errno);
+        }
+    }
+}
+
+/** Hands a received descriptor to the caller, or closes it when it is not wanted. */
+static void give_fd(const struct lp_calls *calls, int came, int *ret_fd)
+{
+    if (ret_fd != NULL) {
+        *ret_fd = came;
+    } else if (came >= 0) {
+        (void)calls->close(came);
+    }
+}
+
+int lp_receive(const struct lp_calls *calls, int fd, void *reply, size_t reply_size,
+               struct lp_message *ret, int *ret_fd, int timeout_ms)
+{
+    int came = -1;
+    int err = receive_until(calls, fd, reply, reply_size, ret, &came, now_ms() + timeout_ms);
+    give_fd(calls, err == 0 ? came : -1, ret_fd);
+    return err;
+}
+
+int lp_call(const struct lp_calls *calls, int fd, const struct lp_writer *request, void *reply,
+            size_t reply_size, struct lp_message *ret, int *ret_fd, int timeout_ms)
+{
+    int64_t deadline_ms = now_ms() + timeout_ms;
+    struct lp_message asked;
+    int err = request->err ? -EMSGSIZE : lp_parse(request->octets, request->used, &asked);
+    if (ret_fd != NULL) {
+        *ret_fd = -1;
+    }
+    while (err == 0) {
+        err = lp_send(calls, fd, request);
+        if (err != -EAGAIN) {
+            break;
+        }
+        err = wait_for(fd, POLLOUT, deadline_ms);
+    }
+    while (err == 0) {
+        int came = -1;
+        err = receive_until(calls, fd, reply, reply_size, ret, &came, deadline_ms);
+        if (err == 0 && ret->request == asked.request && ret->type != LP_EVENT) {
+            give_fd(calls, came, ret_fd);
+            return 0;
+        }
+        if (came >= 0) {
+            (void)calls->close(came);
+        }
+    }
+    return err;
+}
+
+int lp_result(const struct lp_message *msg)
+{
+    struct lp_each it;
+    if (!lp_find(msg, LP_T_RESULT, &it)) {
+        return 0;
+    }
+    int32_t result = lp_i32(&it, -EPROTO);
+    return result <= 0 && result > -4096 ? result : -EPROTO;
+}
+
+bool lp_read_pe(const struct lp_each *it, struct lp_pe *ret)
+{
+    struct lp_pe pe = {.protocol = TRANSPORT_NONE};
+    struct lp_each in;
+    lp_nested(&in, it);
+    while (lp_next(&in)) {
+        uint32_t value = lp_u32(&in, 0);
+        switch (in.type) {
+        case LP_T_PE_ID:
+            pe.pe_id = value;
+            break;
+        case LP_T_PROTOCOL:
+            pe.protocol = (enum transport_protocol)value;
+            break;
+        case LP_T_PORT:
+            pe.port = value <= UINT16_MAX ? (uint16_t)value : 0;
+            break;
+        case LP_T_ADDRESS:
+            if (pe.address_count < sizeof(pe.addresses) / sizeof(pe.addresses[0]) &&
+                lp_address(&in, &pe.addresses[pe.address_count])) {
+                pe.address_count++;
+            }
+            break;
+        default:
+            break;
+        }
+    }
+    if (pe.pe_id == 0 || pe.port == 0 || pe.address_count == 0) {
+        return false;
+    }
+    *ret = pe;
+    return true;
+}
