@@ -162,6 +162,11 @@ struct lp_writer {
     bool err; /* it did not fit; lp_finish() says so */
 };
 
+/**
+ * Starts a message in `octets`, which the caller owns and keeps until it is sent. `size` beyond
+ * LP_MESSAGE_MAX is not used. What does not fit sets err, and nothing more is written.
+ * Everything in this header is thread-safe for distinct writers and messages.
+ */
 void lp_begin(struct lp_writer *w, void *octets, size_t size, enum lp_type type, uint32_t request);
 void lp_put_u32(struct lp_writer *w, enum lp_tlv type, uint32_t value);
 void lp_put_i32(struct lp_writer *w, enum lp_tlv type, int32_t value);
@@ -169,6 +174,7 @@ void lp_put_u64(struct lp_writer *w, enum lp_tlv type, uint64_t value);
 void lp_put_octets(struct lp_writer *w, enum lp_tlv type, const void *octets, size_t len);
 void lp_put_str(struct lp_writer *w, enum lp_tlv type, const char *text);
 void lp_put_handle(struct lp_writer *w, struct pool_handle handle);
+/** An address without family puts nothing. */
 void lp_put_address(struct lp_writer *w, enum lp_tlv type, const struct ip_address *address);
 void lp_put_policy(struct lp_writer *w, const struct policy *policy);
 /** A nested TLV: everything put between goes inside. The mark is passed back. */
@@ -176,7 +182,7 @@ size_t lp_nest(struct lp_writer *w, enum lp_tlv type);
 void lp_unnest(struct lp_writer *w, size_t mark);
 /** Bytes still free; a list ends its message when an item would not fit. */
 size_t lp_left(const struct lp_writer *w);
-/** Undoes everything after `used`, an overrun too: for an item that did not fit. */
+/** Undoes all after `used` (a former w->used), an overrun too: for an item that did not fit. */
 void lp_rewind(struct lp_writer *w, size_t used);
 /** Fills in the length. Returns it, or -EMSGSIZE. */
 int lp_finish(struct lp_writer *w);
@@ -189,7 +195,10 @@ struct lp_message {
     const uint8_t *body;
     size_t body_len;
 };
-/** Checks the header and every TLV length, nested ones excepted; 0 or -EBADMSG. */
+/**
+ * Checks the header and every TLV length, nested ones excepted; 0 or -EBADMSG. A message of another
+ * version parses with an empty body, so that it can be answered: only its sender knows its layout.
+ */
 int lp_parse(const void *octets, size_t len, struct lp_message *ret);
 
 /** Walks TLVs: of a message (lp_each_init) or inside a nested TLV (lp_nested). */
@@ -201,6 +210,7 @@ struct lp_each {
     const uint8_t *value;
 };
 void lp_each_init(struct lp_each *it, const struct lp_message *msg);
+/** `outer` stands on the TLV to look into (after lp_next() or lp_find()). */
 void lp_nested(struct lp_each *it, const struct lp_each *outer);
 /** False at the end, or at the first malformed TLV. */
 bool lp_next(struct lp_each *it);
@@ -212,10 +222,13 @@ uint64_t lp_u64(const struct lp_each *it, uint64_t fallback);
 bool lp_handle(const struct lp_each *it, struct pool_handle *ret);
 bool lp_address(const struct lp_each *it, struct ip_address *ret);
 bool lp_policy(const struct lp_each *it, struct policy *ret);
-/** Copies a string, cut to fit and terminated; embedded NULs become '?'. */
+/**
+ * Copies a string, cut to fit (not inside a UTF-8 sequence) and terminated; embedded NULs become
+ * '?'. Returns `out`.
+ */
 const char *lp_str(const struct lp_each *it, char *out, size_t size);
 
-/** First TLV of a type in the message. */
+/** First TLV of a type in the message; false when it has none. */
 bool lp_find(const struct lp_message *msg, enum lp_tlv type, struct lp_each *ret);
 
 #endif
