@@ -16,7 +16,7 @@ struct host_link {
     int ifindex;
     char name[16];
     bool loopback;
-    bool multicast;
+    bool multicast; /* usable for it: has the flag, or is a loopback that was named */
 };
 struct host_address {
     int ifindex;
@@ -28,12 +28,18 @@ struct host_address {
 /** Runs after the set changed, debounced by 200 ms. */
 typedef void (*hostaddr_fn)(void *ctx);
 
-/** `interfaces`: names separated by commas or blanks; NULL or "": all. */
+/**
+ * `interfaces`: names separated by commas or blanks; NULL or "": all. The first picture is complete
+ * on return (the kernel is asked synchronously, well below 1 ms).
+ */
 int hostaddr_new(struct loop *loop, const char *interfaces, struct hostaddr **ret);
+/** NULL-safe; not from a hostaddr_fn. */
 void hostaddr_free(struct hostaddr *h);
-/** Called in the order of addition. */
+/** Called in the order of addition. `fn` may add and take off any. */
 int hostaddr_on_change(struct hostaddr *h, hostaddr_fn fn, void *ctx);
-/** Borrowed arrays, valid until the next change. */
+/** Takes the pair off; unknown ones are ignored. */
+void hostaddr_off_change(struct hostaddr *h, hostaddr_fn fn, void *ctx);
+/** Links that are up and running. Borrowed arrays, valid until the next change. */
 size_t hostaddr_links(const struct hostaddr *h, const struct host_link **ret);
 size_t hostaddr_addresses(const struct hostaddr *h, const struct host_address **ret);
 

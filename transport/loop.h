@@ -23,11 +23,18 @@ struct loop_timer;
 enum { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_HANGUP = 4 };
 
 int loop_new(struct loop **ret);
+/**
+ * NULL-safe. Free the loop's descriptors and timers before; signals are taken off here, posted
+ * functions that have not run yet are dropped.
+ */
 void loop_free(struct loop *loop);
 /** Runs until loop_exit(). Feeds the systemd watchdog when there is one. */
 int loop_run(struct loop *loop);
 void loop_exit(struct loop *loop);
-/** One round, at most `timeout_ms`; for tests. */
+/**
+ * One round (at most one source is called), waiting at most `timeout_ms` (-1: for ever); for tests.
+ * @return 1 when something was called, 0 when not, -errno.
+ */
 int loop_step(struct loop *loop, int timeout_ms);
 
 /** The time of this round, sampled once. */
@@ -47,6 +54,7 @@ int loop_timer_add(struct loop *loop, uint64_t accuracy_us, loop_timer_fn fn, vo
                    struct loop_timer **ret);
 /** Fires once at `at`; TM_NEVER disarms. */
 int loop_timer_set(struct loop_timer *timer, struct tm_us at);
+/** NULL-safe. */
 void loop_timer_free(struct loop_timer *timer);
 
 /** Signals arrive in the loop; the signal is blocked in the calling thread. */
@@ -56,7 +64,10 @@ int loop_signal_add(struct loop *loop, int signo, loop_signal_fn fn, void *ctx);
 /** Runs `fn` in the loop soon; the only call that is allowed from other threads. */
 typedef void (*loop_post_fn)(void *ctx);
 int loop_post(struct loop *loop, loop_post_fn fn, void *ctx);
-/** Runs before the loop sleeps, every round: for draining queues. One per loop. */
+/**
+ * Runs in every round, after what was called and before the loop may sleep: for draining queues.
+ * One per loop; must be cheap when there is nothing to do.
+ */
 void loop_set_before_sleep(struct loop *loop, loop_post_fn fn, void *ctx);
 
 #endif
