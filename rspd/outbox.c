@@ -23,6 +23,7 @@ void outbox_done(struct outbox *box)
 
 static void append(struct outbox *box, struct action *action)
 {
+    action->event.cause = box->cause;
     *box->tail = action;
     box->tail = &action->next;
 }
@@ -82,14 +83,13 @@ static void escape_controls(char *text)
 uint64_t outbox_event(struct outbox *box, enum event_kind kind, struct pool_handle handle,
                       uint32_t pe_id, uint32_t registrar_id, const char *format, ...)
 {
-    uint64_t id = box->next_event_id++;
+    uint64_t id = box->event_counter != NULL ? (*box->event_counter)++ : box->next_event_id++;
     struct action *action = action_new(ACTION_EVENT);
     if (action == NULL) {
         return id;
     }
     struct event *event = &action->event;
     event->id = id;
-    event->cause = box->cause;
     event->kind = kind;
     event->pe_id = pe_id;
     event->registrar_id = registrar_id;

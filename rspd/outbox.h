@@ -39,7 +39,8 @@ struct action {
     uint64_t request;
     int result;
     uint16_t cause;
-    struct event event; /* ACTION_EVENT; its handle points to event_handle */
+    struct event event; /* ACTION_EVENT, its handle points to event_handle; of other kinds only
+                           `cause` counts: what led to the action */
     uint8_t *event_handle;
     char text[EVENT_TEXT_MAX];
 };
@@ -48,7 +49,8 @@ struct outbox {
     struct action *head;
     struct action **tail;
     uint64_t next_event_id;
-    uint64_t cause; /* event id that new events name as their cause */
+    uint64_t cause;          /* event id that new events (and other actions) name as their cause */
+    uint64_t *event_counter; /* ids come from there instead when several makers share one counter */
 };
 
 void outbox_init(struct outbox *box);

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "rspd/role.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+static const struct tm_us START = {1000000};
+
+static struct role_settings settings(enum role_mode mode)
+{
+    return (struct role_settings){.mode = mode, .wanted = 1, .most = 1, .announce_ms = 1000};
+}
+
+static struct role started(struct role_settings s)
+{
+    struct role role;
+    role_init(&role, &s, 7, START);
+    return role;
+}
+
+Test(role, yes_and_no_are_final)
+{
+    struct role_view view = {.can_hear = true, .others = 5, .lower_ids = 5};
+    struct role yes = started(settings(ROLE_YES));
+    struct role no = started(settings(ROLE_NO));
+    cr_assert(yes.registrar && yes.decided && tm_is_never(role_next(&yes)));
+    cr_assert(!no.registrar && no.decided);
+    cr_assert(!role_step(&yes, &view, tm_add_ms(START, 60000)));
+    view.others = 0;
+    cr_assert(!role_step(&no, &view, tm_add_ms(START, 60000)));
+    cr_assert(yes.registrar && !no.registrar);
+}
+
+Test(role, auto_serves_its_host_while_it_listens)
+{
+    struct role role = started(settings(ROLE_AUTO));
+    cr_assert(role.registrar && !role.decided);
+    int64_t wait = tm_diff_ms(role_next(&role), START);
+    cr_assert(wait >= 3000 && wait <= 5000);
+}
+
+Test(role, auto_alone_decides_at_once)
+{
+    struct role role = started(settings(ROLE_AUTO));
+    struct role_view view = {.can_hear = false};
+    cr_assert(role_step(&role, &view, START));
+    cr_assert(role.registrar && role.decided && tm_is_never(role_next(&role)));
+    cr_assert(strstr(role.why, "loopback") != NULL);
+}
+
+Test(role, auto_is_one_when_none_is_heard)
+{
+    struct role role = started(settings(ROLE_AUTO));
+    struct role_view view = {.can_hear = true};
+    cr_assert(!role_step(&role, &view, tm_add_ms(START, 2999)));
+    cr_assert(role_step(&role, &view, role_next(&role)));
+    cr_assert(role.registrar && role.decided);
+    cr_assert_str_eq(role.why, "no other registrar is heard");
+}
+
+Test(role, auto_is_none_when_one_is_heard)
+{
+    struct role role = started(settings(ROLE_AUTO));
+    struct role_view view = {.can_hear = true, .others = 1};
+    cr_assert(role_step(&role, &view, role_next(&role)));
+    cr_assert(!role.registrar && role.decided);
+    cr_assert_str_eq(role.why, "1 other registrar is heard, 1 wanted");
+}
+
+Test(role, auto_takes_over_when_the_others_are_gone)
+{
+    struct role role = started(settings(ROLE_AUTO));
+    struct role_view view = {.can_hear = true, .others = 1};
+    (void)role_step(&role, &view, role_next(&role));
+    view.others = 0;
+    struct tm_us lost = tm_add_ms(START, 60000);
+    cr_assert(!role_step(&role, &view, lost));
+    struct tm_us at = role_next(&role);
+    cr_assert(tm_diff_ms(at, lost) >= 3000);
+    view.others = 1; /* it is back: nothing happens */
+    cr_assert(!role_step(&role, &view, tm_add_ms(lost, 1000)));
+    cr_assert(tm_is_never(role_next(&role)));
+    view.others = 0;
+    cr_assert(!role_step(&role, &view, tm_add_ms(lost, 2000)));
+    cr_assert(role_step(&role, &view, role_next(&role)));
+    cr_assert(role.registrar);
+}
+
+Test(role, of_too_many_the_highest_identifier_steps_down)
+{
+    struct role low = started(settings(ROLE_AUTO));
+    struct role high = started(settings(ROLE_AUTO));
+    struct role_view none = {.can_hear = true};
+    (void)role_step(&low, &none, role_next(&low));
+    (void)role_step(&high, &none, role_next(&high));
+    struct role_view from_low = {.can_hear = true, .others = 1, .lower_ids = 0};
+    struct role_view from_high = {.can_hear = true, .others = 1, .lower_ids = 1};
+    struct tm_us met = tm_add_ms(START, 60000);
+    cr_assert(!role_step(&low, &from_low, met));
+    cr_assert(tm_is_never(role_next(&low)));
+    cr_assert(!role_step(&high, &from_high, met));
+    cr_assert(role_step(&high, &from_high, role_next(&high)));
+    cr_assert(low.registrar && !high.registrar);
+}
+
+Test(role, registrars_given_by_hand_make_auto_an_agent)
+{
+    struct role_settings s = settings(ROLE_AUTO);
+    s.registrars_given = true;
+    struct role role = started(s);
+    struct role_view view = {.can_hear = true};
+    cr_assert(!role.registrar && role.decided);
+    cr_assert(!role_step(&role, &view, tm_add_ms(START, 60000)));
+    cr_assert(!role.registrar);
+}
