@@ -372,7 +372,7 @@ static int put_transport(struct wcur *w, const struct transport *t, uint16_t use
 {
     bool sctp = t->protocol == TRANSPORT_SCTP;
     unsigned max = sctp ? WIRE_ADDRESSES_PER_TRANSPORT : 1;
-    if (t->port == 0 || use > TRANSPORT_USE_DATA_AND_CONTROL || t->address_count == 0 ||
+    if (t->port == 0 || (sctp && use > TRANSPORT_USE_DATA_AND_CONTROL) || t->address_count == 0 ||
         t->address_count > max) {
         return -EINVAL;
     }
