@@ -7,6 +7,12 @@
  *
  * Where the same process is registrar, the agent's home is LOCAL_ASSOC and it resolves straight
  * from the registrar's handlespace.
+ *
+ * A PE that nobody outside could reach (loopback listener, registrar elsewhere) is registered
+ * nowhere, state "unregistered" with a reason, and serves this host's PUs all the same.
+ *
+ * Threads: none; every function is called by the loop thread, which is registered with
+ * hs_thread_register().
  */
 #ifndef RSP_RSPD_AGENT_AGENT_H
 #define RSP_RSPD_AGENT_AGENT_H
@@ -45,7 +51,7 @@ void ag_configure(struct ag *ag, const struct ag_settings *settings, struct tm_u
 
 /** This process is (no longer, hs NULL) a registrar with that id and handlespace. */
 void ag_local_registrar(struct ag *ag, uint32_t id, struct hs *hs, struct tm_us now);
-/** A configured registrar; never expires. */
+/** A configured registrar; never expires. 0, -EINVAL, -ENOSPC. */
 int ag_static_registrar(struct ag *ag, const struct ip_address *addresses, size_t count,
                         uint16_t port, struct tm_us now);
 /** A SERVER_ANNOUNCE that came by multicast, as received. */
@@ -94,13 +100,29 @@ struct ag_pe {
     uint64_t cause; /* event id that led to it */
 };
 
-/** Starts a registration; ACTION_REGISTERED follows. Returns the PE id, or 0 with *ret_error. */
+/**
+ * Starts a registration. ACTION_REGISTERED follows: result 0 once it is accepted (or used on this
+ * host only: see the text), -EAGAIN at once when no registrar is there (0 follows when one is),
+ * -ETIMEDOUT after max_registration_attempts (0 may follow), any other -errno with cause and text:
+ * refused, and not tried again unchanged (A-45) until another registrar is home. A PE without
+ * policy takes the pool's.
+ * @return the PE id, or 0 with *ret_error: -ENAMETOOLONG, -EINVAL, -EEXIST, -ENOSPC, -ENOMEM
+ */
 uint32_t ag_pe_add(struct ag *ag, const struct ag_pe *pe, struct tm_us now, int *ret_error);
-/** The listener is gone, or its owner said so: leaves the scope and is forgotten. */
+/**
+ * The listener is gone, or its owner said so: leaves the scope, then is forgotten
+ * (ACTION_DEREGISTERED, within this call when no registrar holds it). Never selected from now on.
+ * EVENT_LOCAL_GONE.
+ */
 void ag_pe_remove(struct ag *ag, uint32_t pe_id, const char *reason, struct tm_us now);
-/** New policy words (load, weight): re-registers; rate limits are the caller's. */
+/** New policy words (load, weight): re-registers; rate limits are the caller's. -ENOENT, -EINVAL.
+ */
 int ag_pe_policy(struct ag *ag, uint32_t pe_id, const struct policy *policy, struct tm_us now);
-/** Out of the scope but kept: hung, failed probe, draining. `reason` NULL: back in. */
+/**
+ * Out of the scope but kept: hung, failed probe, draining; not selected from now on, and
+ * ACTION_DEREGISTERED follows. `reason` NULL: back in under the same id. EVENT_LOCAL_WITHHELD,
+ * EVENT_LOCAL_BACK. -ENOENT.
+ */
 int ag_pe_withhold(struct ag *ag, uint32_t pe_id, const char *reason, struct tm_us now);
 
 enum ag_pe_state {
@@ -149,11 +171,13 @@ struct ag_pick {
     struct policy policy;
 };
 struct ag_answer {
-    int result; /* 0, or -ENOENT, -ECONNREFUSED, -EAFNOSUPPORT, -EPROTOTYPE, -EAGAIN */
+    int result; /* 0, or -ENOENT, -ECONNREFUSED, -EAFNOSUPPORT, -EPROTOTYPE, -EAGAIN; handle:
+                   -ENAMETOOLONG, -EINVAL */
     struct policy policy;
     uint8_t count;
     struct ag_pick picks[AG_PICKS_MAX];
-    uint64_t event; /* id of the event that explains a failure; 0: none */
+    uint64_t event; /* id of the event that explains a failure, or says that a good answer is from
+                       before all registrars fell silent; 0: none */
 };
 
 /**

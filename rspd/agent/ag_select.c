@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Choosing elements for a query, from the registrar's handlespace or from the cache: by the pool's
+ * policy among those that fit the caller's socket, are not avoided, not withheld here and not in
+ * quarantine. When only quarantined ones fit, the one that failed longest ago is better than none.
+ */
+#include "rspd/agent/ag_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct selection {
+    struct ag *ag;
+    const struct ag_query *query;
+};
+
+/* Why an element does not do, in the order of the errors a caller gets. */
+enum fit { FIT_OK, FIT_PROTOCOL, FIT_FAMILY, FIT_WITHHELD, FIT_AVOIDED };
+
+static struct ag_local *own_of(const struct ag *ag, const struct hs_element *e)
+{
+    struct ag_local *local = ag_local_find(ag, e->pe_id);
+    return local != NULL && pool_handle_equal(local->pe.handle, e->handle) ? local : NULL;
+}
+
+static enum fit fits(const struct selection *s, const struct hs_element *e)
+{
+    const struct ag_query *q = s->query;
+    struct ip_address list[AG_ADDRESSES_MAX];
+    if (q->protocol != TRANSPORT_NONE && q->protocol != e->user.protocol) {
+        return FIT_PROTOCOL;
+    }
+    const struct ag_local *own = own_of(s->ag, e);
+    if (own != NULL && (own->withheld || own->removing)) {
+        return FIT_WITHHELD;
+    }
+    if (ag_contact_addresses(s->ag, own, e->user.addresses, e->user.address_count, q->families,
+                             list) == 0) {
+        return FIT_FAMILY;
+    }
+    for (uint8_t i = 0; i < q->avoid_count && i < 16; i++) {
+        if (q->avoid[i] == e->pe_id) {
+            return FIT_AVOIDED;
+        }
+    }
+    return FIT_OK;
+}
+
+static bool filter(void *ctx, const struct hs_element *e)
+{
+    const struct selection *s = (const struct selection *)ctx;
+    if (fits(s, e) != FIT_OK) {
+        return false;
+    }
+    struct ag_suspect *suspect =
+        s->ag->suspect_count > 0 ? ag_suspect_find(s->ag, e->handle, e->pe_id) : NULL;
+    if (suspect == NULL) {
+        return true;
+    }
+    if (s->ag->local_hs != NULL && tm_before(suspect->failed_at, e->registered)) {
+        ag_suspect_release(s->ag, suspect, "it has registered again");
+        return true;
+    }
+    return false;
+}
+
+static void add_pick(const struct ag *ag, const struct ag_query *query, const struct hs_element *e,
+                     struct ag_answer *ret)
+{
+    struct ag_pick *pick = &ret->picks[ret->count++];
+    *pick = (struct ag_pick){.pe_id = e->pe_id,
+                             .home_id = e->home_id,
+                             .protocol = e->user.protocol,
+                             .port = e->user.port,
+                             .policy = e->policy};
+    pick->address_count =
+        ag_contact_addresses(ag, own_of(ag, e), e->user.addresses, e->user.address_count,
+                             query->families, pick->addresses);
+}
+
+static int error_of(enum fit fit)
+{
+    switch (fit) {
+    case FIT_PROTOCOL:
+        return -EPROTOTYPE;
+    case FIT_FAMILY:
+        return -EAFNOSUPPORT;
+    case FIT_OK:
+    case FIT_WITHHELD:
+    case FIT_AVOIDED:
+        break;
+    }
+    return -ECONNREFUSED;
+}
+
+/* Nothing was found: why. The element that came closest decides. */
+static int reason(const struct selection *s, struct hs *hs)
+{
+    const struct ag_pool *pool = ag_pool_find(s->ag, s->query->handle);
+    struct hs_cursor cursor = {0};
+    const struct hs_element *e;
+    enum fit best = FIT_PROTOCOL;
+    bool any = false;
+    while (hs != NULL && (e = hs_pool_element_next(hs, s->query->handle, &cursor)) != NULL) {
+        enum fit fit = fits(s, e);
+        best = fit > best ? fit : best;
+        any = true;
+    }
+    if (any) {
+        return error_of(best);
+    }
+    return pool != NULL && pool->seen ? -ECONNREFUSED : -ENOENT;
+}
+
+static void select_one(const struct selection *s, struct hs *hs, struct ag_answer *ret)
+{
+    const struct hs_element *e = hs_find(hs, s->query->handle, s->query->want_pe);
+    enum fit fit = e != NULL ? fits(s, e) : FIT_AVOIDED;
+    if (fit == FIT_OK) {
+        add_pick(s->ag, s->query, e, ret);
+    } else if (e != NULL) {
+        ret->result = error_of(fit);
+    }
+}
+
+/* All that fit are in quarantine. */
+static void select_suspect(const struct selection *s, struct hs *hs, struct ag_answer *ret)
+{
+    for (const struct ag_suspect *q = s->ag->oldest_suspect; q != NULL; q = q->newer) {
+        if (!pool_handle_equal(q->handle, s->query->handle)) {
+            continue;
+        }
+        const struct hs_element *e = hs_find(hs, q->handle, q->pe_id);
+        if (e != NULL && fits(s, e) == FIT_OK) {
+            add_pick(s->ag, s->query, e, ret);
+            return;
+        }
+    }
+}
+
+static void select_by_policy(struct selection *s, struct hs *hs, struct ag_answer *ret)
+{
+    const struct hs_element *chosen[AG_PICKS_MAX];
+    size_t want = s->query->count;
+    if (want == 0) {
+        want = 1;
+    } else if (want > AG_PICKS_MAX) {
+        want = AG_PICKS_MAX;
+    }
+    size_t n = hs_select(hs, s->query->handle, want, filter, s, chosen);
+    for (size_t i = 0; i < n; i++) {
+        add_pick(s->ag, s->query, chosen[i], ret);
+    }
+    if (n == 0) {
+        select_suspect(s, hs, ret);
+    }
+}
+
+void ag_select(struct ag *ag, struct hs *hs, const struct ag_query *query, struct tm_us now,
+               struct ag_answer *ret)
+{
+    struct selection s = {.ag = ag, .query = query};
+    struct hs_pool_info info;
+    (void)now;
+    memset(ret, 0, offsetof(struct ag_answer, picks));
+    ret->event = 0;
+    if (hs != NULL) {
+        hs_read_begin();
+        if (hs_pool(hs, query->handle, &info)) {
+            if (query->want_pe != 0) {
+                select_one(&s, hs, ret);
+            } else {
+                select_by_policy(&s, hs, ret);
+            }
+            ret->policy.type = info.policy_type;
+        }
+        if (ret->count == 0 && ret->result == 0) {
+            ret->result = reason(&s, hs);
+        }
+        hs_read_end();
+    } else {
+        ret->result = reason(&s, NULL);
+    }
+    if (ret->count > 0 && ret->picks[0].policy.type == ret->policy.type) {
+        ret->policy = ret->picks[0].policy;
+    }
+}
