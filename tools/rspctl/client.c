@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/names.h"
 #include "wire/asap.h"
 
 #define TEXT_MAX 512
@@ -243,31 +244,14 @@ static int hex_octet(const char *text)
     return low >= 0 ? high * 16 + low : -1;
 }
 
-/** A host name without its suffix: lower case, or x--HEX. */
-static bool read_label(const char *text, size_t len, struct handle_text *ret)
-{
-    if (len > 3 && strncasecmp(text, "x--", 3) == 0) {
-        for (size_t i = 3; i < len; i += 2) {
-            int octet = i + 1 < len ? hex_octet(text + i) : -1;
-            if (octet < 0) {
-                return false;
-            }
-            ret->octets[ret->len++] = (uint8_t)octet;
-        }
-        return true;
-    }
-    for (size_t i = 0; i < len; i++) {
-        char c = text[i];
-        ret->octets[ret->len++] = (uint8_t)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-    }
-    return true;
-}
-
 /** A handle as it is, with \xHH for octets that cannot be typed. */
 static bool read_plain(const char *text, struct handle_text *ret)
 {
     for (const char *p = text; *p != '\0'; p++) {
         int octet = (uint8_t)*p;
+        if (ret->len == sizeof(ret->octets)) {
+            return false;
+        }
         if (p[0] == '\\' && p[1] == 'x') {
             octet = hex_octet(p + 2);
             if (octet < 0) {
@@ -283,21 +267,21 @@ static bool read_plain(const char *text, struct handle_text *ret)
 int handle_read(const struct ctl *ctl, const char *text, struct handle_text *ret)
 {
     memset(ret, 0, sizeof(*ret));
-    bool ok = strlen(text) < POOL_HANDLE_MAX;
+    bool ok = true;
     bool done = false;
-    if (ok && strncmp(text, "rsp://", 6) == 0) {
+    if (strncmp(text, "rsp://", 6) == 0) {
         ok = read_plain(text + 6, ret);
         done = true;
     }
-    size_t len = strlen(text);
-    for (int i = 0; ok && !done && i < ctl->suffix_count; i++) {
-        size_t suffix_len = strlen(ctl->suffixes[i]);
-        if (len > suffix_len && strcasecmp(text + len - suffix_len, ctl->suffixes[i]) == 0) {
-            ok = read_label(text, len - suffix_len, ret);
+    for (int i = 0; !done && i < ctl->suffix_count; i++) {
+        if (name_has_suffix(text, ctl->suffixes[i])) {
+            int len = name_to_handle(text, ctl->suffixes[i], ret->octets, sizeof(ret->octets));
+            ok = len > 0;
+            ret->len = ok ? (uint16_t)len : 0;
             done = true;
         }
     }
-    if (ok && !done) {
+    if (!done) {
         ok = read_plain(text, ret);
     }
     if (!ok || ret->len == 0) {

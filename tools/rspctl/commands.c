@@ -15,7 +15,7 @@ const struct ctl_option_spec ctl_options[OPT_IDS] = {
     [OPT_TIMEOUT] = {OPT_TIMEOUT, 0, "timeout", "DUR", "how long to wait (250ms, 5s, 2min)"},
     [OPT_VERSION] = {OPT_VERSION, 0, "version", NULL, "print versions and features"},
     [OPT_NO_HEADER] = {OPT_NO_HEADER, 0, "no-header", NULL, "a table without its first line"},
-    [OPT_COLUMNS] = {OPT_COLUMNS, 'o', "columns", "COL,…", "these columns, in this order"},
+    [OPT_COLUMNS] = {OPT_COLUMNS, 'o', "columns", "COL,...", "these columns, in this order"},
     [OPT_SORT] = {OPT_SORT, 0, "sort", "COL", "sort by a column"},
     [OPT_WIDE] = {OPT_WIDE, 0, "wide", NULL, "do not cut lines to the terminal"},
     [OPT_RAW] = {OPT_RAW, 0, "raw", NULL, "plain numbers instead of 3.2s"},
@@ -32,7 +32,7 @@ const struct ctl_option_spec ctl_options[OPT_IDS] = {
     [OPT_PROBE] = {OPT_PROBE, 0, "probe", "PROBE", "tcp, http:/PATH or exec:CMD"},
     [OPT_PROBE_INTERVAL] = {OPT_PROBE_INTERVAL, 0, "probe-interval", "DUR",
                             "time between probes (default: 1s)"},
-    [OPT_MAP] = {OPT_MAP, 0, "map", "PORT=POOL,…", "several ports, each in its own pool"},
+    [OPT_MAP] = {OPT_MAP, 0, "map", "PORT=POOL,...", "several ports, each in its own pool"},
     [OPT_ERRNO] = {OPT_ERRNO, 0, "reason", "NAME", "refused, timeout or unreachable"},
     [OPT_MIN_ELEMENTS] = {OPT_MIN_ELEMENTS, 0, "min-elements", "N",
                           "this many at least (default: 1)"},
@@ -72,8 +72,8 @@ static const enum ctl_option wait_options[] = {OPT_MIN_ELEMENTS, OPT_IDS};
 #define GROUP_OTHER "Other"
 
 const struct ctl_command ctl_commands[] = {
-    {"run", NULL, GROUP_RUN, "[--] CMD [ARG]…", "run a program with pools; --pool: as a server", 0,
-     10000, OPERAND_COMMAND, run_options, ctl_run_run},
+    {"run", NULL, GROUP_RUN, "[--] CMD [ARG]...", "run a program with pools; --pool: as a server",
+     0, 10000, OPERAND_COMMAND, run_options, ctl_run_run},
     {"register", NULL, GROUP_RUN, "HANDLE", "put a server that is already running into a pool", 1,
      1, OPERAND_POOL, register_options, ctl_run_register},
     {"deregister", NULL, GROUP_RUN, "PE|HANDLE", "take a server of this host out of its pool", 1, 1,

@@ -22,7 +22,7 @@ static void print_options(const enum ctl_option *ids)
 
 void ctl_help_overview(const char *noun)
 {
-    printf("Usage: rspctl [COMMAND] [OPTION]…\n");
+    printf("Usage: rspctl [COMMAND] [OPTION]...\n");
     if (noun == NULL) {
         printf("\nServers as pool elements, clients as pool users, without changing either.\n"
                "Without a command: a short status.\n");
@@ -50,7 +50,7 @@ void ctl_help_overview(const char *noun)
 
 void ctl_help_command(const struct ctl_command *c)
 {
-    printf("Usage: rspctl %s%s%s [OPTION]… %s\n\n%c%s.\n", c->noun, c->verb != NULL ? " " : "",
+    printf("Usage: rspctl %s%s%s [OPTION]... %s\n\n%c%s.\n", c->noun, c->verb != NULL ? " " : "",
            c->verb != NULL ? c->verb : "", c->arguments,
            c->help[0] >= 'a' && c->help[0] <= 'z' ? c->help[0] - 'a' + 'A' : c->help[0],
            c->help + 1);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/names.h"
 #include "handlespace/policy.h"
 
 static const struct column pool_columns[] = {
@@ -170,27 +171,13 @@ static void collect_pe(const struct lp_each *it, void *arg)
     (void)json_array_append_new(c->rows, pe_object(it));
 }
 
-/** HANDLE.pool.alt, escaped where the handle is no host name. */
+/** The host name that stands for the pool; null where no name can. */
 static void put_name(json_t *pool, const struct ctl *ctl, struct pool_handle handle)
 {
-    const char *suffix = ctl->suffix_count > 0 ? ctl->suffixes[0] : "";
-    char name[POOL_HANDLE_MAX * 2 + 80];
-    bool plain = handle.len > 0;
-    for (size_t i = 0; i < handle.len; i++) {
-        uint8_t c = handle.octets[i];
-        plain = plain && ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.');
-    }
-    size_t used = 0;
-    if (!plain) {
-        (void)snprintf(name, sizeof(name), "x--");
-        used = 3;
-    }
-    for (size_t i = 0; i < handle.len && i < POOL_HANDLE_MAX; i++) {
-        used += (size_t)snprintf(name + used, sizeof(name) - used, plain ? "%c" : "%02x",
-                                 handle.octets[i]);
-    }
-    (void)snprintf(name + used, sizeof(name) - used, "%s", suffix);
-    (void)json_object_set_new(pool, "name", json_string(name));
+    const char *suffix = ctl->suffix_count > 0 ? ctl->suffixes[0] : NAME_SUFFIX_DEFAULT;
+    char name[NAME_TEXT_MAX];
+    bool named = name_from_handle(handle, suffix, name, sizeof(name)) > 0;
+    (void)json_object_set_new(pool, "name", named ? json_string(name) : json_null());
 }
 
 static void collect_pool(const struct lp_each *it, void *arg)

@@ -259,7 +259,7 @@ int ctl_run_run(struct ctl *ctl)
         shell[0] = shell[0] != NULL ? shell[0] : (char[]){"/bin/sh"};
         command = shell;
     } else if (ctl->argc == 0) {
-        return ctl_fail(CTL_RUN_WRAPPER, "run what? - rspctl run [--pool HANDLE] -- CMD [ARG]…");
+        return ctl_fail(CTL_RUN_WRAPPER, "run what? - rspctl run [--pool HANDLE] -- CMD [ARG]...");
     } else {
         ctl->argv[ctl->argc] = NULL;
     }
