@@ -46,6 +46,7 @@ enum hs_result {
     HS_INCONSISTENT_USE        /* cause 0x8 */
 };
 
+/** 0: no limit. */
 struct hs_limits {
     uint32_t pools;
     uint32_t elements;
@@ -73,15 +74,19 @@ void hs_read_end(void);
 enum hs_result hs_register(struct hs *hs, struct pool_handle handle,
                            const struct pool_element *element, int64_t life_ms, uint64_t owner_ref,
                            struct tm_us now);
-/** W. HS_REMOVED or HS_UNKNOWN. An empty pool goes with its last element. */
+/**
+ * W. HS_REMOVED or HS_UNKNOWN. An empty pool goes with its last element. HS_NO_RESOURCES: memory is
+ * out even for the smaller structure; nothing has changed, ask again later.
+ */
 enum hs_result hs_deregister(struct hs *hs, struct pool_handle handle, uint32_t pe_id);
-/** W. A new home registrar for one element. */
+/** W. A new home registrar for one element: HS_UPDATED, HS_UNKNOWN or HS_NO_RESOURCES. */
 enum hs_result hs_set_home(struct hs *hs, struct pool_handle handle, uint32_t pe_id,
                            uint32_t home_id, uint64_t owner_ref);
 
 /** W. When the next element expires; TM_NEVER if none. */
 struct tm_us hs_next_expiry(const struct hs *hs);
-/** R. The element that expires next, if it is due at `now`; NULL otherwise. */
+/** W, inside a read section. The element that expires next, if it is due at `now`; NULL otherwise.
+ */
 const struct hs_element *hs_due(struct hs *hs, struct tm_us now);
 
 /** R. NULL when unknown. */
@@ -118,6 +123,7 @@ struct hs_cursor {
     uint16_t handle_len;
     uint8_t handle[POOL_HANDLE_MAX];
     uint32_t pe_id;
+    uint64_t owner_seq; /* hs_owner_next() */
 };
 bool hs_pool_next(struct hs *hs, struct hs_cursor *cursor, struct hs_pool_info *ret);
 /** Every element of every pool. */
@@ -125,7 +131,10 @@ const struct hs_element *hs_element_next(struct hs *hs, struct hs_cursor *cursor
 /** The elements of one pool. */
 const struct hs_element *hs_pool_element_next(struct hs *hs, struct pool_handle handle,
                                               struct hs_cursor *cursor);
-/** W. The elements with that owner_ref, one by one: pass 0-initialised cursor. */
+/**
+ * W. The elements with that owner_ref (not 0), one by one, in the order in which they came to it:
+ * pass a 0-initialised cursor. Elements may be removed or changed on the way.
+ */
 const struct hs_element *hs_owner_next(struct hs *hs, uint64_t owner_ref, struct hs_cursor *cursor);
 
 /** Totals; any thread. */

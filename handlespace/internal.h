@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The insides of the handlespace, for the files of this folder.
+ *
+ * An element is one immutable object; its private part is the writer's. A pool has two copying
+ * trees (tree.h) over its elements: by PE id, and in the order of the policy. Pools, owners
+ * (owner_ref) and homes (home_id) are found by hash; pools also stand in a tree in handle order.
+ */
+#ifndef RSP_HANDLESPACE_INTERNAL_H
+#define RSP_HANDLESPACE_INTERNAL_H
+
+#include "handlespace/handlespace.h"
+#include "handlespace/policy_ops.h"
+#include "handlespace/rcu.h"
+#include "handlespace/tree.h"
+
+/** Addresses in one transport. */
+#define HS_ADDRESSES_MAX 64
+/** Octets of an opaque transport. */
+#define HS_OPAQUE_MAX 1024
+
+/** Elements with the same sort key: they take turns. Readers add to `turn`. */
+struct ring {
+    struct rcu_head rcu;
+    uint64_t turn; /* the head stands at rank turn % size of the ring */
+};
+
+struct element {
+    struct hs_element pub; /* first */
+    struct pool *pool;
+    struct ring *ring;
+    /* From here on writer only. */
+    struct tree_anchor *leaf; /* in the order tree */
+    uint64_t owner_seq;       /* place in the owner's list, ascending */
+    uint32_t heap_index;      /* HEAP_NONE: lives for ever */
+    union {
+        struct {
+            struct element *prev, *next; /* ring list through the owner's sentinel */
+        } owner;
+        struct rcu_head rcu; /* once it is replaced or removed */
+    } link;
+    struct ip_address addresses[];
+};
+#define HEAP_NONE UINT32_MAX
+
+struct pool {
+    struct rcu_head rcu;
+    struct cds_lfht_node node;
+    const struct policy_ops *ops;
+    enum transport_protocol protocol;
+    uint16_t use;
+    const struct tree_node *index; /* published: elements by PE id */
+    const struct tree_node *order; /* published: elements by the policy's key; anchored */
+    uint64_t prefix;               /* the first octets of the handle, as a sort key */
+    uint32_t handle_sum;           /* its part of the PE checksum */
+    uint16_t handle_len;
+    uint8_t handle[];
+};
+
+/** Elements of one owner_ref, in the order in which they came to it. */
+struct owner {
+    struct rcu_head rcu;
+    struct cds_lfht_node node;
+    uint64_t ref;
+    struct element *first, *last;
+};
+
+/** What one home registrar owns: the unfolded checksum (parameters.md §7). */
+struct home {
+    struct rcu_head rcu;
+    struct cds_lfht_node node;
+    uint32_t id;
+    uint32_t count;
+    uint64_t sum; /* readers load it */
+};
+
+struct heap_entry {
+    int64_t at;
+    struct element *element;
+};
+
+#define RND_STRIPES 16
+struct hs {
+    struct hs_limits limits;
+    uint64_t hash_seed;
+    struct cds_lfht *pools, *owners, *homes;
+    const struct tree_node *by_handle;  /* published: pools in handle order */
+    uint32_t pool_count, element_count; /* atomically loaded by any thread */
+    uint64_t next_owner_seq;
+    struct heap_entry *heap;
+    uint32_t heap_n, heap_size;
+    /* One counter per few threads, each on its own cache line. */
+    struct {
+        uint64_t state;
+        uint8_t pad[56];
+    } rnd[RND_STRIPES];
+};
+
+static inline struct pool_handle pool_name(const struct pool *pool)
+{
+    return (struct pool_handle){.octets = pool->handle, .len = pool->handle_len};
+}
+
+/* find.c */
+uint64_t hs_handle_prefix(struct pool_handle handle);
+/** Ties of pools with the same prefix; the probe is a struct pool_handle. */
+int hs_handle_tie(const void *probe, const void *pool);
+/** R. NULL when unknown. */
+struct pool *hs_find_pool(struct hs *hs, struct pool_handle handle);
+void hs_cursor_set(struct hs_cursor *cursor, struct pool_handle handle, uint32_t pe_id);
+unsigned long hs_hash_handle(const struct hs *hs, struct pool_handle handle);
+
+/* element.c */
+struct element *hs_element_new(struct pool *pool, const struct pool_element *from);
+struct element *hs_element_clone(const struct element *from);
+/** Frees it when no reader can see it any more. */
+void hs_element_retire(struct element *element);
+struct tree_anchor **hs_element_slot(void *item);
+
+/* expiry.c: a binary heap, writer only */
+bool hs_heap_reserve(struct hs *hs);
+/** Never fails after hs_heap_reserve(). */
+void hs_heap_add(struct hs *hs, struct element *element);
+void hs_heap_remove(struct hs *hs, const struct element *element);
+const char *hs_heap_check(const struct hs *hs);
+
+/* owner.c: writer only, except hs_checksum() */
+bool hs_owner_get(struct hs *hs, uint64_t ref, struct owner **ret);
+/** Drops an owner that has no element. */
+void hs_owner_put(struct hs *hs, struct owner *owner);
+void hs_owner_add(struct hs *hs, struct owner *owner, struct element *element);
+void hs_owner_remove(struct hs *hs, struct element *element);
+/** `element` takes the place of `old`, which has the same owner. */
+void hs_owner_replace(struct hs *hs, struct element *old, struct element *element);
+bool hs_home_get(struct hs *hs, uint32_t id, struct home **ret);
+void hs_home_put(struct hs *hs, struct home *home);
+void hs_home_add(struct home *home, const struct element *element);
+void hs_home_remove(struct hs *hs, const struct element *element);
+uint64_t hs_element_sum(const struct element *element);
+struct owner *hs_owner_find(struct hs *hs, uint64_t ref);
+struct home *hs_home_find(struct hs *hs, uint32_t id);
+void hs_tables_free(struct hs *hs);
+
+/* order.c: the policy's order of a pool */
+struct order_edit {
+    struct tree_edit put, cut;
+    bool two; /* put and cut; else one edit, in put */
+    struct ring *ring, *fresh_ring, *stale_ring;
+    struct ring *grown, *shrunk; /* rings whose position follows */
+    uint64_t grown_by, shrunk_by;
+};
+/** Prepare: `old` NULL: join; `element` NULL: leave; both: take over or move. 0 or -ENOMEM. */
+int hs_order_edit(struct order_edit *edit, struct pool *pool, struct element *old,
+                  struct element *element);
+/** Publishes the new order. */
+void hs_order_commit(struct order_edit *edit, struct pool *pool, struct element *element);
+void hs_order_abort(struct order_edit *edit);
+const char *hs_order_check(const struct pool *pool);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * RCU as the handlespace uses it: liburcu's memb flavour, publication by C11 atomics.
+ *
+ * A thread checker does not see the synchronisation inside liburcu. Two notes tell it: what a
+ * reader did before it left its read section, and what the writer did before it handed an object
+ * over, happens before the object is freed; what the writer did before it linked an object into
+ * a hash table happens before a lookup that finds it.
+ */
+#ifndef RSP_HANDLESPACE_RCU_H
+#define RSP_HANDLESPACE_RCU_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define _LGPL_SOURCE
+#include <urcu/urcu-memb.h>
+
+#include <urcu/rculfhash.h>
+
+#if defined(__SANITIZE_THREAD__)
+#define HS_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define HS_TSAN 1
+#endif
+#endif
+
+#ifdef HS_TSAN
+void __tsan_acquire(void *addr);
+void __tsan_release(void *addr);
+extern char hs_tsan_grace, hs_tsan_table;
+#define hs_note_release(what) __tsan_release(&hs_tsan_##what)
+#define hs_note_acquire(what) __tsan_acquire(&hs_tsan_##what)
+#else
+#define hs_note_release(what) ((void)0)
+#define hs_note_acquire(what) ((void)0)
+#endif
+
+/** The object around a member. */
+#define hs_container_of(p, type, member) ((type *)((uintptr_t)(p)-offsetof(type, member)))
+
+/** Makes what was written before visible with the pointer. Pairs with hs_read_ptr(). */
+#define hs_publish(p, v) __atomic_store_n(&(p), (v), __ATOMIC_RELEASE)
+/** Pairs with hs_publish(). */
+#define hs_read_ptr(p) __atomic_load_n(&(p), __ATOMIC_ACQUIRE)
+
+/** Runs `fn` on `head` when no reader can see the object any more. */
+static inline void hs_defer(struct rcu_head *head, void (*fn)(struct rcu_head *))
+{
+    hs_note_release(grace);
+    urcu_memb_call_rcu(head, fn);
+}
+
+#endif

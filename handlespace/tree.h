@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A counted B+ tree whose nodes never change once published: an edit writes the nodes on the way
+ * from the leaf to the root anew, and one pointer store shows readers the new tree. A reader that
+ * has loaded the root sees one state of the whole tree for as long as its read section lasts, and
+ * needs neither lock nor retry. Nodes have exactly the size of their content.
+ *
+ * Entries are (key, item) in the order of the key; among equal keys the order is the writer's
+ * choice (edits are by rank), or that of a tie function. Everything is O(log n).
+ *
+ * An anchored tree also tells the rank of an item. The item keeps a pointer to the anchor of its
+ * leaf: an object that stays while versions of the node come and go. Only the writer sees anchors.
+ *
+ * Edits are prepared (allocating, may fail, change nothing anybody sees), then committed (cannot
+ * fail) or aborted. A second edit may be prepared on the result of a first one.
+ */
+#ifndef RSP_HANDLESPACE_TREE_H
+#define RSP_HANDLESPACE_TREE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TREE_FANOUT 32
+#define TREE_MIN    10 /* fewer entries in a node that is not the root: it is joined with another */
+#define TREE_DEPTH  12 /* TREE_MIN^TREE_DEPTH > 2^32 */
+
+struct tree_node;
+
+struct tree_anchor {
+    struct tree_anchor *parent;
+    const struct tree_node *node;
+};
+
+/** Where an item of an anchored tree keeps its anchor. */
+typedef struct tree_anchor **(*tree_slot_fn)(void *item);
+/** Orders `probe` against an item with the same key: < 0, 0, > 0. */
+typedef int (*tree_tie_fn)(const void *probe, const void *item);
+
+/* --- readers: inside a read section, on a root they have loaded ---------------------------- */
+
+uint32_t tree_count(const struct tree_node *root);
+/** The item at `rank` < count; its key too if `ret_key` is not NULL. */
+void *tree_at(const struct tree_node *root, uint32_t rank, uint64_t *ret_key);
+/**
+ * How many entries come before `key` (with `tie`: before the probe); entries equal to it count
+ * too when `after_equal`.
+ */
+uint32_t tree_rank(const struct tree_node *root, uint64_t key, tree_tie_fn tie, const void *probe,
+                   bool after_equal);
+
+/** Walks the items from a rank on, at constant cost per step. */
+struct tree_walk {
+    uint8_t depth;
+    struct {
+        const struct tree_node *node;
+        uint16_t i;
+    } at[TREE_DEPTH];
+};
+void tree_walk_from(struct tree_walk *walk, const struct tree_node *root, uint32_t rank);
+/** NULL at the end. */
+void *tree_walk_next(struct tree_walk *walk);
+
+/* --- the writer ------------------------------------------------------------------------------ */
+
+struct tree_edit {
+    const struct tree_node *root; /* the result */
+    tree_slot_fn slot;            /* NULL: not anchored */
+    void *inserted;
+    unsigned fresh_count, stale_count, fresh_anchor_count, stale_anchor_count;
+    struct {
+        struct tree_node *node;
+        bool moved; /* took entries of another node: all of them learn their new anchor */
+    } fresh[2 * TREE_DEPTH + 2];
+    const struct tree_node *stale[2 * TREE_DEPTH + 2];
+    struct tree_anchor *fresh_anchor[TREE_DEPTH + 2];
+    struct tree_anchor *stale_anchor[2 * TREE_DEPTH + 2];
+};
+
+/**
+ * Prepares: at `rank`, takes `remove` (0 or 1) entries out and puts `item` (NULL: none) in.
+ * @return 0 or -ENOMEM (nothing to abort then)
+ */
+int tree_edit(struct tree_edit *edit, const struct tree_node *root, tree_slot_fn slot,
+              uint32_t rank, unsigned remove, uint64_t key, void *item);
+/** After the commit of all edits the writer publishes the last one's root. */
+void tree_commit(struct tree_edit *edit);
+void tree_abort(struct tree_edit *edit);
+
+/** Anchored trees: the rank of an item. */
+uint32_t tree_rank_of(struct tree_anchor *leaf, const void *item);
+/** Frees nodes and anchors at once: no reader may be left. The items are the caller's. */
+void tree_free(const struct tree_node *root);
+/** NULL, or what is wrong with the tree. */
+const char *tree_check(const struct tree_node *root, tree_slot_fn slot, tree_tie_fn tie);
+
+#endif
