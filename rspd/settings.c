@@ -535,8 +535,12 @@ int settings_command_line(int argc, char **argv, settings_report_fn report, void
                 command.config = value;
             }
         } else if (argv[i][0] == '-') {
+            /* The value is not part of the name that was meant. */
+            char name[64];
+            (void)snprintf(name, sizeof(name), "%.*s", a.name_len < 64 ? (int)a.name_len : 63,
+                           a.name);
             complain(report, ctx, "unknown option %s; did you mean %s?", argv[i],
-                     nearest_option(argv[i]));
+                     nearest_option(name));
             result = -EINVAL;
         } else {
             complain(report, ctx, "unexpected argument \"%.80s\"; see rspd --help", argv[i]);
