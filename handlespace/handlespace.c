@@ -247,6 +247,7 @@ static void commit_pools(struct hs *hs, struct change *c)
     }
     urcu_memb_read_unlock();
     hs_publish(hs->by_handle, c->pools.root);
+    tree_retire(&c->pools);
     uint32_t count = hs->pool_count + (c->pool_comes ? 1 : -1u);
     __atomic_store_n(&hs->pool_count, count, __ATOMIC_RELAXED);
     if (c->pool_goes) {
@@ -259,6 +260,7 @@ static void change_commit(struct hs *hs, struct change *c)
     hs_order_commit(&c->order, c->pool, c->element);
     tree_commit(&c->index);
     hs_publish(c->pool->index, c->index.root);
+    tree_retire(&c->index);
     commit_ownership(hs, c);
     if (c->old != NULL) {
         hs_heap_remove(hs, c->old);

@@ -137,6 +137,10 @@ void hs_order_commit(struct order_edit *edit, struct pool *pool, struct element 
         (void)__atomic_fetch_add(&edit->shrunk->turn, edit->shrunk_by, __ATOMIC_RELAXED);
     }
     hs_publish(pool->order, edit->two ? edit->cut.root : edit->put.root);
+    tree_retire(&edit->put);
+    if (edit->two) {
+        tree_retire(&edit->cut);
+    }
     if (edit->stale_ring != NULL) {
         hs_defer(&edit->stale_ring->rcu, ring_release);
     }

@@ -410,6 +410,10 @@ void tree_commit(struct tree_edit *edit)
             free(edit->stale_anchor[i]);
         }
     }
+}
+
+void tree_retire(struct tree_edit *edit)
+{
     for (unsigned i = 0; i < edit->stale_count; i++) {
         /* Readers never touch the head. */
         struct tree_node *node = hs_container_of(&edit->stale[i]->rcu, struct tree_node, rcu);

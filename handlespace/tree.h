@@ -83,8 +83,10 @@ struct tree_edit {
  */
 int tree_edit(struct tree_edit *edit, const struct tree_node *root, tree_slot_fn slot,
               uint32_t rank, unsigned remove, uint64_t key, void *item);
-/** After the commit of all edits the writer publishes the last one's root. */
+/** After the commit of all edits the writer publishes the last one's root, then retires each. */
 void tree_commit(struct tree_edit *edit);
+/** Hands what the edit replaced over to RCU. Not before readers are shown the new root. */
+void tree_retire(struct tree_edit *edit);
 void tree_abort(struct tree_edit *edit);
 
 /** Anchored trees: the rank of an item. */
