@@ -4,15 +4,40 @@
 
 #include <locale.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+/** "rsprun ARG..." is "rspctl run ARG...": inserts the word. */
+static int as_rsprun(int argc, char **argv, char **out)
+{
+    static char run[] = "run";
+    out[0] = argv[0];
+    out[1] = run;
+    for (int i = 1; i <= argc; i++) {
+        out[i + 1] = argv[i];
+    }
+    return argc + 1;
+}
 
 int main(int argc, char **argv)
 {
     struct ctl ctl = {.fd = -1};
+    char **expanded = NULL;
+    const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
+    if (argc > 0 && strcmp(slash != NULL ? slash + 1 : argv[0], "rsprun") == 0) {
+        expanded = calloc((size_t)argc + 2, sizeof(*expanded));
+        if (expanded == NULL) {
+            return ctl_fail(CTL_RUN_WRAPPER, "out of memory");
+        }
+        argc = as_rsprun(argc, argv, expanded);
+        argv = expanded;
+    }
     /* Widths of characters alone: numbers keep their point. */
     (void)setlocale(LC_CTYPE, "");
     int status = ctl_parse(&ctl, argc, argv);
     if (status != CTL_OK) {
+        free(expanded);
         return status;
     }
     if (ctl.opt[OPT_VERSION] != NULL) {
@@ -29,6 +54,7 @@ int main(int argc, char **argv)
     if (ctl.fd >= 0) {
         (void)close(ctl.fd);
     }
+    free(expanded);
     if (fflush(stdout) != 0 && status == CTL_OK) {
         status = ctl_fail(CTL_FAILED, "cannot write to standard output");
     }
