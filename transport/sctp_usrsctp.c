@@ -1,0 +1,824 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * SCTP in user space over UDP (RFC 6951): libusrsctp in one thread, below our own UDP socket
+ * (transport.md §4.2, recipe B).
+ *
+ * The stack knows a peer by a pointer; ours is the number of its (address, UDP port) in udp.c's
+ * table. Numbers are registered with the stack when first given out and stay registered: taking
+ * them away would wake the stack's iterator thread. A number may be given to another peer while a
+ * state cookie that names it is still on its way; so an association that comes up for a number
+ * other than that of the packet just taken in is aborted.
+ *
+ * Time: the stack has no "next timeout", it must be told how much time has passed. While something
+ * is unacknowledged, being opened or ended, or a heartbeat has not been answered, it hears every
+ * 10 ms; with idle associations every 150 ms, which makes heartbeats up to that much late; without
+ * associations never (T-12). The heartbeat interval is shortened accordingly, so that a silent peer
+ * is lost in the same time as with the kernel (T-9). Before every input and output the time is
+ * brought up to date, so that a timer started then has its full length.
+ */
+#include "transport/tp_internal.h"
+#include "transport/udp.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <usrsctp.h>
+
+#define FAST_MS         10
+#define SLOW_MS         150
+#define LINGER_MS       2000 /* the stack buries associations a while after their end */
+#define BATCHES_MAX     4
+#define ACTIVE_CHECKED  64
+#define PATH_MTU        1400
+#define OOTB_PER_SECOND 100
+#define FINISH_ATTEMPTS 100
+#define PORT_ATTEMPTS   64
+
+static_assert(sizeof(struct sctp_udpencaps) == 136, "transport.md §4.6");
+static_assert(sizeof(struct sctp_rtoinfo) == 16, "transport.md §2.6");
+static_assert(sizeof(struct sctp_assocparams) == 20, "transport.md §2.6");
+static_assert(sizeof(struct sctp_common_header) == 12, "RFC 9260 §3.1");
+static_assert(MSG_EOR == 0x80 && SCTP_ASSOC_CHANGE == 1 && SCTP_PEER_ADDR_CHANGE == 2 &&
+                  SCTP_SEND_FAILED == 4 && SCTP_SHUTDOWN_EVENT == 5 &&
+                  SCTP_SENDER_DRY_EVENT == 10 && SCTP_SEND_FAILED_EVENT == 14,
+              "transport.md §4.6");
+static_assert(SCTP_COMM_UP == 1 && SCTP_COMM_LOST == 2 && SCTP_RESTART == 3 &&
+                  SCTP_SHUTDOWN_COMP == 4 && SCTP_CANT_STR_ASSOC == 5,
+              "transport.md §4.6");
+static_assert(SCTP_EOF == 0x100 && SCTP_ABORT == 0x200 && SCTP_UNORDERED == 0x400 &&
+                  SCTP_NODELAY == 4 && SCTP_RTOINFO == 1 && SCTP_ASSOCINFO == 2 &&
+                  SCTP_EVENT == 0x1e && SCTP_RECVRCVINFO == 0x1f,
+              "transport.md §4.6");
+
+/* The library's value of it; its header leaves it to the system's, which differs. */
+#define USR_MSG_NOTIFICATION 0x2000
+
+struct stack {
+    struct tp *tp; /* NULL: stopped, but the library would not let go of its memory */
+    struct udp *udp;
+    struct loop_io *io[2];
+    struct loop_timer *timer;
+    bool running;        /* the stack's clock */
+    struct tm_us ticked; /* up to here the stack has been told */
+    struct tm_us due;    /* what the timer is set for */
+    struct tm_us linger_until;
+    struct tp_list active; /* opening, ending, or with unacknowledged data */
+    size_t records;
+    unsigned unanswered; /* peers with a bit in heartbeat_out */
+    uint8_t heartbeat_out[UDP_PEERS_MAX / 8 + 1];
+    bool doubt;          /* a heartbeat of an earlier tick is unanswered */
+    uint32_t input_peer; /* of the packet being taken in; 0: none */
+    unsigned closes;     /* endpoints closed so far: tells that the list has changed */
+    struct tm_us ootb_since;
+    unsigned ootb_count;
+    uint8_t message[TP_MESSAGE_MAX];
+};
+
+/* The library is one per process, and its output function gets no context. */
+static struct stack *the_stack;
+
+static struct socket *sock_of(const struct tp_endpoint *ep)
+{
+    return ep->backend;
+}
+
+static void *conn_of(uint32_t peer)
+{
+    return (void *)(uintptr_t)peer; /* NOLINT(performance-no-int-to-ptr): an opaque name */
+}
+
+static void note_heartbeat(struct stack *s, uint32_t peer, bool out)
+{
+    uint8_t bit = (uint8_t)(1u << peer % 8);
+    uint8_t *octet = &s->heartbeat_out[peer / 8];
+    if (out && (*octet & bit) == 0) {
+        *octet |= bit;
+        s->unanswered++;
+    } else if (!out && (*octet & bit) != 0) {
+        *octet &= (uint8_t)~bit;
+        s->unanswered--;
+    }
+}
+
+static int output(void *addr, void *octets, size_t len, uint8_t tos, uint8_t set_df)
+{
+    struct stack *s = the_stack;
+    const uint8_t *packet = octets;
+    (void)tos;
+    (void)set_df;
+    if (s == NULL || s->udp == NULL) {
+        return EHOSTUNREACH;
+    }
+    if (len > 12 && packet[12] == SCTP_HEARTBEAT_REQUEST) {
+        note_heartbeat(s, (uint32_t)(uintptr_t)addr, true);
+    }
+    /* What UDP does not take now is lost like on the way; SCTP sends it again. */
+    (void)udp_send(s->udp, (uint32_t)(uintptr_t)addr, octets, len);
+    return 0;
+}
+
+/* ---- time ---- */
+
+static void arm(struct stack *s)
+{
+    struct tm_us now = loop_now(s->tp->loop);
+    struct tm_us due = TM_NEVER;
+    if (s->active.head != NULL || s->doubt) {
+        due = tm_add_ms(now, FAST_MS);
+    } else if (s->records > 0 || tm_before(now, s->linger_until)) {
+        due = tm_add_ms(now, SLOW_MS);
+    }
+    if (!s->running && !tm_is_never(due)) {
+        s->running = true;
+        s->ticked = now; /* what passed while it stood does not count */
+    }
+    if (tm_before(due, s->due)) {
+        s->due = due;
+        (void)loop_timer_set(s->timer, due);
+    }
+}
+
+/* Tells the stack the time that has passed. */
+static void catch_up(struct stack *s, struct tm_us now)
+{
+    int64_t ms = s->running ? tm_diff_ms(now, s->ticked) : 0;
+    if (ms >= FAST_MS / 2) {
+        s->ticked = tm_add_ms(s->ticked, ms);
+        usrsctp_handle_timers((uint32_t)(ms < 60000 ? ms : 60000));
+    }
+}
+
+static void activate(struct tp_assoc *a)
+{
+    struct stack *s = a->ep->tp->stack;
+    if (!a->links[TP_LIST_ACTIVE].in) {
+        tp_list_add(&s->active, TP_LIST_ACTIVE, a);
+        arm(s);
+    }
+}
+
+static bool quiet(struct tp_assoc *a)
+{
+    struct sctp_status status = {.sstat_assoc_id = (sctp_assoc_t)a->id};
+    socklen_t len = sizeof(status);
+    if (a->state != TP_UP || a->queue != NULL) {
+        return false;
+    }
+    return usrsctp_getsockopt(sock_of(a->ep), IPPROTO_SCTP, SCTP_STATUS, &status, &len) < 0 ||
+           (status.sstat_unackdata == 0 && status.sstat_penddata == 0);
+}
+
+static void deactivate_quiet(struct stack *s)
+{
+    for (int i = 0; i < ACTIVE_CHECKED && s->active.head != NULL; i++) {
+        struct tp_assoc *a = s->active.head;
+        tp_list_remove(&s->active, TP_LIST_ACTIVE, a);
+        if (!quiet(a)) {
+            tp_list_add(&s->active, TP_LIST_ACTIVE, a); /* to the end: all get their turn */
+        }
+    }
+}
+
+/* ---- opening ---- */
+
+static int set(struct socket *sock, int option, const void *value, socklen_t len)
+{
+    return usrsctp_setsockopt(sock, IPPROTO_SCTP, option, value, len) < 0 ? -errno : 0;
+}
+
+static int set_events(struct socket *sock)
+{
+    static const uint16_t types[] = {SCTP_ASSOC_CHANGE, SCTP_PARTIAL_DELIVERY_EVENT,
+                                     SCTP_SEND_FAILED_EVENT};
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < sizeof(types) / sizeof(types[0]); i++) {
+        struct sctp_event event = {
+            .se_assoc_id = SCTP_FUTURE_ASSOC, .se_type = types[i], .se_on = 1};
+        r = set(sock, SCTP_EVENT, &event, sizeof(event));
+    }
+    return r;
+}
+
+static int set_options(struct socket *sock, const struct tp_config *c)
+{
+    const struct linger linger = {.l_onoff = 1, .l_linger = 0}; /* close() means ABORT */
+    const int on = 1;
+    const uint32_t interleave = 1;
+    const uint32_t partial = TP_MESSAGE_MAX;
+    const struct sctp_sack_info sack = {.sack_delay = 0, .sack_freq = 1};
+    const struct sctp_initmsg init = {.sinit_num_ostreams = 2,
+                                      .sinit_max_instreams = 2,
+                                      .sinit_max_attempts = (uint16_t)c->max_init_retrans,
+                                      .sinit_max_init_timeo = (uint16_t)c->max_init_timeout_ms};
+    const struct sctp_rtoinfo rto = {
+        .srto_initial = c->rto_initial_ms, .srto_min = c->rto_min_ms, .srto_max = c->rto_max_ms};
+    const struct sctp_assocparams assoc = {.sasoc_asocmaxrxt = (uint16_t)c->assoc_max_retrans};
+    const uint32_t early = SLOW_MS + c->rto_min_ms / 2;
+    const struct sctp_paddrparams path = {.spp_hbinterval = c->heartbeat_ms > 2 * early
+                                                                ? c->heartbeat_ms - early
+                                                                : c->heartbeat_ms / 2,
+                                          .spp_pathmtu = PATH_MTU,
+                                          .spp_flags = SPP_HB_ENABLE | SPP_PMTUD_DISABLE,
+                                          .spp_pathmaxrxt = (uint16_t)c->path_max_retrans};
+    int r = usrsctp_set_non_blocking(sock, 1) < 0 ? -errno : 0;
+    if (r == 0 && usrsctp_setsockopt(sock, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) < 0) {
+        r = -errno;
+    }
+    r = r < 0 ? r : set(sock, SCTP_RECVRCVINFO, &on, sizeof(on));
+    r = r < 0 ? r : set(sock, SCTP_NODELAY, &on, sizeof(on));
+    r = r < 0 ? r : set(sock, SCTP_DELAYED_SACK, &sack, sizeof(sack));
+    r = r < 0 ? r : set(sock, SCTP_FRAGMENT_INTERLEAVE, &interleave, sizeof(interleave));
+    r = r < 0 ? r : set(sock, SCTP_PARTIAL_DELIVERY_POINT, &partial, sizeof(partial));
+    r = r < 0 ? r : set(sock, SCTP_INITMSG, &init, sizeof(init));
+    r = r < 0 ? r : set(sock, SCTP_RTOINFO, &rto, sizeof(rto));
+    r = r < 0 ? r : set(sock, SCTP_ASSOCINFO, &assoc, sizeof(assoc));
+    r = r < 0 ? r : set(sock, SCTP_PEER_ADDR_PARAMS, &path, sizeof(path));
+    return r < 0 ? r : set_events(sock);
+}
+
+/*
+ * Port 0: one of the dynamic ports (RFC 6335 §6) that is free. The library would choose too, but
+ * does not tell which before there is an address.
+ */
+static int bind_port(struct socket *sock, uint16_t *port)
+{
+    int r = -EADDRINUSE;
+    for (int i = 0; r == -EADDRINUSE && i < PORT_ATTEMPTS; i++) {
+        uint16_t random = 0;
+        if (*port == 0 && getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random)) {
+            return -errno;
+        }
+        uint16_t chosen = *port != 0 ? *port : (uint16_t)(random | 0xc000);
+        struct sockaddr_conn at = {.sconn_family = AF_CONN, .sconn_port = htons(chosen)};
+        r = usrsctp_bind(sock, (struct sockaddr *)&at, sizeof(at)) < 0 ? -errno : 0;
+        if (r == 0 || *port != 0) {
+            *port = chosen;
+            break;
+        }
+    }
+    return r;
+}
+
+static int usr_open(struct tp_endpoint *ep, const struct ip_address *addresses, size_t count,
+                    uint16_t port)
+{
+    (void)addresses; /* what we are reached at is the UDP socket's matter */
+    (void)count;
+    struct socket *sock =
+        usrsctp_socket(AF_CONN, SOCK_SEQPACKET, IPPROTO_SCTP, NULL, NULL, 0, NULL);
+    if (sock == NULL) {
+        return -errno;
+    }
+    int r = set_options(sock, &ep->tp->config);
+    if (r == 0) {
+        ep->port = port;
+        r = bind_port(sock, &ep->port);
+    }
+    if (r == 0 && usrsctp_listen(sock, 1) < 0) {
+        r = -errno;
+    }
+    if (r < 0) {
+        usrsctp_close(sock);
+        return r;
+    }
+    ep->backend = sock;
+    return 0;
+}
+
+static void usr_close(struct tp_endpoint *ep)
+{
+    struct stack *s = ep->tp->stack;
+    usrsctp_close(sock_of(ep));
+    ep->backend = NULL;
+    s->closes++;
+}
+
+static uint32_t peer_for(struct stack *s, const struct udp_name *name)
+{
+    bool fresh = false;
+    uint32_t peer = udp_peer_get(s->udp, name, &fresh);
+    if (peer != 0 && fresh) {
+        usrsctp_register_address(conn_of(peer));
+    }
+    return peer;
+}
+
+static void hold_peer(struct tp_assoc *a, uint32_t peer)
+{
+    struct stack *s = a->ep->tp->stack;
+    udp_peer_pin(s->udp, peer);
+    a->peer_key = peer;
+    s->records++;
+}
+
+static void drop_peer(struct tp_assoc *a)
+{
+    struct stack *s = a->ep->tp->stack;
+    if (a->peer_key != 0) {
+        udp_peer_unpin(s->udp, a->peer_key);
+        note_heartbeat(s, a->peer_key, false);
+        a->peer_key = 0;
+        s->records--;
+        s->linger_until = tm_add_ms(loop_now(s->tp->loop), LINGER_MS);
+    }
+}
+
+static void usr_gone(struct tp_assoc *a)
+{
+    struct stack *s = a->ep->tp->stack;
+    tp_list_remove(&s->active, TP_LIST_ACTIVE, a);
+    drop_peer(a);
+    arm(s);
+}
+
+static int connect_one(struct tp_assoc *a, const struct ip_address *address)
+{
+    struct stack *s = a->ep->tp->stack;
+    struct udp_name name = {.address = ip_address_unmap(*address), .port = s->tp->config.udp_port};
+    struct sockaddr_conn at = {.sconn_family = AF_CONN, .sconn_port = htons(a->port)};
+    uint32_t peer = peer_for(s, &name);
+    if (peer == 0) {
+        return -ENOBUFS;
+    }
+    at.sconn_addr = conn_of(peer);
+    if (usrsctp_connect(sock_of(a->ep), (struct sockaddr *)&at, sizeof(at)) < 0 &&
+        errno != EINPROGRESS) {
+        return errno == EALREADY ? -EISCONN : -errno;
+    }
+    sctp_assoc_t id = usrsctp_getassocid(sock_of(a->ep), (struct sockaddr *)&at);
+    int r = id != 0 ? tp_assoc_identify(a, (int64_t)id) : -ECONNREFUSED;
+    if (r == 0) {
+        drop_peer(a);
+        hold_peer(a, peer);
+        activate(a);
+    }
+    return r;
+}
+
+/* The next address of the list that lets itself be tried at all. */
+static int connect_next(struct tp_assoc *a)
+{
+    int r = -EHOSTUNREACH;
+    while (a->list_next < a->list_count) {
+        r = connect_one(a, &a->list[a->list_next++]);
+        if (r == 0 || r == -EISCONN) {
+            break;
+        }
+    }
+    return r;
+}
+
+static int usr_connect(struct tp_assoc *a, const struct ip_address *peers, size_t count,
+                       uint16_t port)
+{
+    struct stack *s = a->ep->tp->stack;
+    a->list = calloc(count, sizeof(*a->list));
+    if (a->list == NULL) {
+        return -ENOMEM;
+    }
+    memcpy(a->list, peers, count * sizeof(*a->list));
+    a->list_count = count;
+    a->port = port;
+    catch_up(s, loop_now(s->tp->loop));
+    return connect_next(a);
+}
+
+/* ---- sending ---- */
+
+static int usr_send(struct tp_assoc *a, uint32_t ppid, const void *octets, size_t len)
+{
+    struct stack *s = a->ep->tp->stack;
+    struct sctp_sndinfo info = {.snd_ppid = htonl(ppid), .snd_assoc_id = (sctp_assoc_t)a->id};
+    catch_up(s, loop_now(s->tp->loop));
+    if (usrsctp_sendv(sock_of(a->ep), octets, len, NULL, 0, &info, sizeof(info), SCTP_SENDV_SNDINFO,
+                      0) >= 0) {
+        activate(a);
+        return 0;
+    }
+    switch (errno) {
+    case EWOULDBLOCK:
+    case ENOBUFS:
+    case ENOMEM:
+        activate(a);
+        return -EAGAIN;
+    case EMSGSIZE:
+        return -EMSGSIZE;
+    default:
+        return -ENOTCONN;
+    }
+}
+
+static int usr_end(struct tp_assoc *a, bool abort)
+{
+    static const uint8_t nothing; /* the length is 0, but NULL would be EFAULT */
+    struct stack *s = a->ep->tp->stack;
+    struct sctp_sndinfo info = {.snd_flags = abort ? SCTP_ABORT : SCTP_EOF,
+                                .snd_assoc_id = (sctp_assoc_t)a->id};
+    catch_up(s, loop_now(s->tp->loop));
+    if (usrsctp_sendv(sock_of(a->ep), &nothing, 0, NULL, 0, &info, sizeof(info), SCTP_SENDV_SNDINFO,
+                      0) < 0) {
+        return -errno;
+    }
+    activate(a); /* its last event is fetched by the next tick at the latest */
+    return 0;
+}
+
+static void usr_want_flush(struct tp_endpoint *ep, bool on)
+{
+    (void)ep; /* after each input and tick we flush anyway */
+    (void)on;
+}
+
+/* ---- receiving ---- */
+
+static void on_assoc_up(struct tp_endpoint *ep, sctp_assoc_t id, const struct sockaddr_conn *from)
+{
+    struct stack *s = ep->tp->stack;
+    uint32_t peer = (uint32_t)(uintptr_t)from->sconn_addr;
+    const struct udp_name *name = udp_peer_name(s->udp, peer);
+    struct tp_assoc *a = tp_assoc_by_id(ep, (int64_t)id);
+    if (name == NULL || (a == NULL && peer != s->input_peer)) {
+        struct sctp_sndinfo info = {.snd_flags = SCTP_ABORT, .snd_assoc_id = id};
+        static const uint8_t nothing;
+        s->tp->stats.refused++;
+        (void)usrsctp_sendv(sock_of(ep), &nothing, 0, NULL, 0, &info, sizeof(info),
+                            SCTP_SENDV_SNDINFO, 0);
+        return;
+    }
+    struct ip_address address = name->address;
+    tp_on_up(ep, (int64_t)id, &address, 1, ntohs(from->sconn_port));
+    if (ep->closed || a != NULL) {
+        return;
+    }
+    a = tp_assoc_by_id(ep, (int64_t)id);
+    if (a != NULL && a->peer_key == 0) {
+        hold_peer(a, peer);
+        arm(s);
+    }
+}
+
+static void on_assoc_change(struct tp_endpoint *ep, const struct sctp_assoc_change *change,
+                            const struct sockaddr_conn *from)
+{
+    struct tp_assoc *a = tp_assoc_by_id(ep, (int64_t)change->sac_assoc_id);
+    int64_t id = (int64_t)change->sac_assoc_id;
+    switch (change->sac_state) {
+    case SCTP_COMM_UP:
+        on_assoc_up(ep, change->sac_assoc_id, from);
+        break;
+    case SCTP_RESTART:
+        /* Another life of the peer: what we knew of it is void. */
+        tp_on_down(ep, id, TP_DOWN_LOST);
+        if (!ep->closed) {
+            struct stack *s = ep->tp->stack;
+            s->input_peer = (uint32_t)(uintptr_t)from->sconn_addr;
+            on_assoc_up(ep, change->sac_assoc_id, from);
+        }
+        break;
+    case SCTP_COMM_LOST:
+    case SCTP_CANT_STR_ASSOC:
+        if (a == NULL || a->state != TP_OPENING || connect_next(a) < 0) {
+            tp_on_down(ep, id, TP_DOWN_LOST);
+        }
+        break;
+    case SCTP_SHUTDOWN_COMP:
+        tp_on_down(ep, id, TP_DOWN_SHUTDOWN);
+        break;
+    default:
+        break;
+    }
+}
+
+static void on_notification(struct tp_endpoint *ep, const uint8_t *octets, size_t len,
+                            const struct sockaddr_conn *from)
+{
+    struct sctp_tlv head;
+    if (len < sizeof(head)) {
+        return;
+    }
+    memcpy(&head, octets, sizeof(head));
+    if (head.sn_type == SCTP_ASSOC_CHANGE) {
+        struct sctp_assoc_change change;
+        if (len >= sizeof(change)) {
+            memcpy(&change, octets, sizeof(change));
+            on_assoc_change(ep, &change, from);
+        }
+    } else if (head.sn_type == SCTP_SEND_FAILED_EVENT) {
+        struct sctp_send_failed_event failed;
+        if (len >= sizeof(failed)) {
+            memcpy(&failed, octets, sizeof(failed));
+            tp_on_send_failed(ep, (int64_t)failed.ssfe_assoc_id);
+        }
+    } else if (head.sn_type == SCTP_PARTIAL_DELIVERY_EVENT) {
+        struct sctp_pdapi_event part;
+        if (len >= sizeof(part)) {
+            memcpy(&part, octets, sizeof(part));
+            tp_on_part_aborted(ep, (int64_t)part.pdapi_assoc_id);
+        }
+    }
+}
+
+/* Takes what the stack has for the endpoint; true when there may be more. */
+static bool drain_one(struct tp_endpoint *ep, unsigned limit)
+{
+    struct stack *s = ep->tp->stack;
+    bool notification_cut = false;
+    for (unsigned i = 0; i < limit; i++) {
+        struct sockaddr_conn from = {0};
+        struct sctp_rcvinfo info = {0};
+        socklen_t from_len = sizeof(from);
+        socklen_t info_len = sizeof(info);
+        unsigned type = SCTP_RECVV_NOINFO;
+        int flags = 0;
+        ssize_t n =
+            usrsctp_recvv(sock_of(ep), s->message, sizeof(s->message), (struct sockaddr *)&from,
+                          &from_len, &info, &info_len, &type, &flags);
+        if (n < 0) {
+            return false;
+        }
+        if ((flags & USR_MSG_NOTIFICATION) != 0) {
+            if (!notification_cut) {
+                on_notification(ep, s->message, (size_t)n, &from);
+            }
+            notification_cut = (flags & MSG_EOR) == 0; /* its beginning is all we need */
+        } else if (type == SCTP_RECVV_RCVINFO) {
+            tp_on_message(ep, (int64_t)info.rcv_assoc_id, ntohl(info.rcv_ppid), s->message,
+                          (size_t)n, (flags & MSG_EOR) != 0);
+        } else if (n == 0) {
+            return false;
+        }
+        if (ep->closed) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void drain(struct stack *s, unsigned limit)
+{
+    struct tp_endpoint *ep = s->tp->endpoints;
+    while (ep != NULL) {
+        unsigned closes = s->closes;
+        tp_pin(ep);
+        bool more = drain_one(ep, limit);
+        if (!ep->closed && ep->blocked.head != NULL) {
+            (void)tp_flush(ep);
+        }
+        struct tp_endpoint *next = ep->next;
+        tp_unpin(ep);
+        if (more) { /* the others' turn; the rest with the very next round */
+            s->due = loop_now(s->tp->loop);
+            (void)loop_timer_set(s->timer, s->due);
+        }
+        ep = s->closes == closes ? next : s->tp->endpoints;
+    }
+}
+
+static void on_tick(void *ctx, struct tm_us now)
+{
+    struct stack *s = ctx;
+    s->doubt = s->unanswered > 0;
+    catch_up(s, now);
+    s->due = TM_NEVER;
+    drain(s, TP_ROUND_MAX);
+    deactivate_quiet(s);
+    arm(s);
+    s->running = !tm_is_never(s->due);
+}
+
+/* ---- packets ---- */
+
+static uint32_t word(const uint8_t *o)
+{
+    return (uint32_t)o[0] << 24 | (uint32_t)o[1] << 16 | (uint32_t)o[2] << 8 | o[3];
+}
+
+static bool checksum_good(uint8_t *packet, size_t len)
+{
+    uint32_t theirs;
+    memcpy(&theirs, packet + 8, sizeof(theirs));
+    memset(packet + 8, 0, 4);
+    uint32_t ours = usrsctp_crc32c(packet, len);
+    memcpy(packet + 8, &theirs, sizeof(theirs));
+    return ours == theirs;
+}
+
+/* Whether a packet "out of the blue" may be answered, and by which chunk (RFC 9260 §8.4). */
+static int ootb_answer(const uint8_t *packet, size_t len)
+{
+    int answer = SCTP_ABORT_ASSOCIATION;
+    for (size_t at = 12; at + 4 <= len;) {
+        size_t chunk = (size_t)(packet[at + 2] << 8 | packet[at + 3]);
+        switch (packet[at]) {
+        case SCTP_ABORT_ASSOCIATION:
+        case SCTP_SHUTDOWN_COMPLETE:
+        case SCTP_COOKIE_ACK:
+        case SCTP_OPERATION_ERROR:
+        case SCTP_INITIATION_ACK:
+            return -1;
+        case SCTP_SHUTDOWN_ACK:
+            answer = SCTP_SHUTDOWN_COMPLETE;
+            break;
+        default:
+            break;
+        }
+        if (chunk < 4) {
+            return -1;
+        }
+        at += (chunk + 3) & ~(size_t)3;
+    }
+    return answer;
+}
+
+/*
+ * A peer we know nothing of speaks as if we had an association: we have been restarted. Tell it at
+ * once, without keeping anything, so that it need not wait for its timers.
+ */
+static void answer_ootb(struct stack *s, const struct udp_datagram *d)
+{
+    uint8_t reply[16] = {0};
+    struct tm_us now = loop_now(s->tp->loop);
+    int answer = ootb_answer(d->octets, d->len);
+    if (tm_diff_ms(now, s->ootb_since) >= 1000) {
+        s->ootb_since = now;
+        s->ootb_count = 0;
+    }
+    if (answer < 0 || s->ootb_count >= OOTB_PER_SECOND || !checksum_good(d->octets, d->len)) {
+        s->tp->stats.malformed++;
+        return;
+    }
+    s->ootb_count++;
+    memcpy(reply, d->octets + 2, 2); /* ports change places */
+    memcpy(reply + 2, d->octets, 2);
+    memcpy(reply + 4, d->octets + 4, 4); /* their tag, which the T bit says */
+    reply[12] = (uint8_t)answer;
+    reply[13] = 1;
+    reply[15] = 4;
+    uint32_t crc = usrsctp_crc32c(reply, sizeof(reply));
+    memcpy(reply + 8, &crc, sizeof(crc));
+    (void)udp_send_to(s->udp, &d->from, reply, sizeof(reply));
+}
+
+static void on_packet(struct stack *s, const struct udp_datagram *d)
+{
+    if (d->len < 16 || word(d->octets) == 0) {
+        s->tp->stats.malformed++;
+        return;
+    }
+    uint8_t first = d->octets[12];
+    uint32_t peer = udp_peer_find(s->udp, &d->from);
+    if (peer == 0) {
+        if (first != SCTP_INITIATION && first != SCTP_COOKIE_ECHO) {
+            answer_ootb(s, d);
+            return;
+        }
+        peer = peer_for(s, &d->from);
+        if (peer == 0) {
+            s->tp->stats.refused++;
+            return;
+        }
+    }
+    if (first == SCTP_HEARTBEAT_ACK) {
+        note_heartbeat(s, peer, false);
+    }
+    usrsctp_conninput(conn_of(peer), d->octets, d->len, 0);
+    if (first == SCTP_COOKIE_ECHO) {
+        s->input_peer = peer;
+        drain(s, UINT_MAX); /* now and all, while it is known who sent the cookie */
+        s->input_peer = 0;
+    }
+}
+
+static void on_udp(void *ctx, int fd, unsigned events)
+{
+    struct stack *s = ctx;
+    (void)events;
+    catch_up(s, loop_now(s->tp->loop));
+    for (int i = 0; i < BATCHES_MAX; i++) {
+        struct udp_datagram batch[UDP_BATCH];
+        int n = udp_receive(s->udp, fd, batch);
+        for (int k = 0; k < n; k++) {
+            on_packet(s, &batch[k]);
+        }
+        if (n > 0) {
+            drain(s, TP_ROUND_MAX);
+        }
+        if (n < UDP_BATCH) {
+            break;
+        }
+    }
+}
+
+/* ---- the stack as a whole ---- */
+
+static void library_start(void)
+{
+    usrsctp_init_nothreads(0, output, NULL);
+    /* Nothing of these is of use above one UDP address, and some could wake the iterator. */
+    (void)usrsctp_sysctl_set_sctp_auto_asconf(0);
+    (void)usrsctp_sysctl_set_sctp_asconf_enable(0);
+    (void)usrsctp_sysctl_set_sctp_auth_enable(0);
+    (void)usrsctp_sysctl_set_sctp_ecn_enable(0);
+    (void)usrsctp_sysctl_set_sctp_pktdrop_enable(0);
+    (void)usrsctp_sysctl_set_sctp_nrsack_enable(0);
+    (void)usrsctp_sysctl_set_sctp_reconfig_enable(0);
+}
+
+static int stack_open(struct stack *s, char *error, size_t error_size)
+{
+    const struct tp_config *c = &s->tp->config;
+    int r = udp_new(&c->bind, c->udp_port, &s->udp);
+    if (r < 0) {
+        char text[IP_ADDRESS_TEXT_MAX];
+        (void)snprintf(error, error_size, "UDP port %u of %s for userland SCTP: %s", c->udp_port,
+                       c->bind.family != IP_NONE ? ip_address_format(&c->bind, text, sizeof(text))
+                                                 : "this host",
+                       strerror(-r));
+        return r;
+    }
+    for (unsigned i = 0; r == 0 && i < 2; i++) {
+        int fd = udp_fd(s->udp, i);
+        r = fd < 0 ? 0 : loop_io_add(s->tp->loop, fd, LOOP_READ, on_udp, s, &s->io[i]);
+    }
+    return r < 0 ? r : loop_timer_add(s->tp->loop, 1000, on_tick, s, &s->timer);
+}
+
+static void stack_close(struct stack *s)
+{
+    loop_io_free(s->io[0]);
+    loop_io_free(s->io[1]);
+    loop_timer_free(s->timer);
+    udp_free(s->udp);
+    s->io[0] = s->io[1] = NULL;
+    s->timer = NULL;
+    s->udp = NULL;
+    s->tp = NULL;
+}
+
+static int usr_start(struct tp *tp, char *error, size_t error_size)
+{
+    struct stack *s = the_stack; /* left behind by a stop that the library did not finish */
+    if (s != NULL && s->tp != NULL) {
+        (void)snprintf(error, error_size, "userland SCTP is in use already in this process");
+        return -EBUSY;
+    }
+    bool running = s != NULL;
+    if (!running) {
+        s = calloc(1, sizeof(*s));
+        if (s == NULL) {
+            return -ENOMEM;
+        }
+    }
+    s->tp = tp;
+    s->due = TM_NEVER;
+    s->running = false;
+    s->active = (struct tp_list){0};
+    int r = stack_open(s, error, error_size);
+    if (r < 0) {
+        stack_close(s);
+        if (!running) {
+            free(s);
+        }
+        return r;
+    }
+    tp->stack = s;
+    the_stack = s;
+    if (!running) {
+        library_start();
+    }
+    return 0;
+}
+
+/* All endpoints are closed: their ABORTs are out, and what is left are the library's own timers. */
+static void usr_stop(struct tp *tp)
+{
+    struct stack *s = tp->stack;
+    int r = -1;
+    for (int i = 0; r < 0 && i < FINISH_ATTEMPTS; i++) {
+        usrsctp_handle_timers(100);
+        r = usrsctp_finish();
+    }
+    stack_close(s);
+    if (r == 0) {
+        the_stack = NULL;
+        free(s);
+    }
+}
+
+const struct tp_ops tp_usrsctp_ops = {
+    .start = usr_start,
+    .stop = usr_stop,
+    .open = usr_open,
+    .close = usr_close,
+    .connect = usr_connect,
+    .send = usr_send,
+    .end = usr_end,
+    .want_flush = usr_want_flush,
+    .gone = usr_gone,
+};
