@@ -148,7 +148,8 @@ enum lp_tlv {
     LP_T_SLOW_START_MS,
     LP_T_SNAPSHOT, /* reserved: a shared-memory snapshot of a pool goes with the message */
     LP_T_SCOPE,    /* str */
-    LP_T_PROGRAM   /* str: what runs under PID */
+    LP_T_PROGRAM,  /* str: what runs under PID */
+    LP_T_WANT_PE   /* the id of the one element that will do */
 };
 
 enum lp_client_kind { LP_CLIENT_SHIM = 1, LP_CLIENT_LIBRSP = 2, LP_CLIENT_TOOL = 3 };
