@@ -231,15 +231,16 @@ bool wire_next(struct wire_dec *d, struct wire_list *l, struct wire_tlv *ret)
         }
         uint32_t bit = bit_of(tlv.type);
         uint16_t slot = slot_for(l, bit);
-        if (slot < l->slot_count) {
-            if (!satisfied(l, slot)) {
-                wire_invalid(d, l->outer, "a parameter is missing");
-                return false;
-            }
+        if (slot < l->slot_count && satisfied(l, slot)) {
             l->count = slot == l->at ? (uint16_t)(l->count + 1) : 1;
             l->at = slot;
             *ret = tlv;
             return true;
+        }
+        /* Too early, unless it is one that may be skipped: what belongs in front is missing. */
+        if (slot < l->slot_count && (tlv.type & PARAM_ACTION_SKIP) == 0) {
+            wire_invalid(d, l->outer, "a parameter is missing");
+            return false;
         }
         /* One too many of a list is worth an answer; a second single parameter is just unknown. */
         if (l->at < l->slot_count && (l->slots[l->at].types & bit) != 0 &&

@@ -281,8 +281,11 @@ const char *lp_str(const struct lp_each *it, char *out, size_t size)
             n--;
         }
     }
+    memcpy(out, it->value, n);
     for (size_t i = 0; i < n; i++) {
-        out[i] = it->value[i] != 0 ? (char)it->value[i] : '?';
+        if (out[i] == '\0') {
+            out[i] = '?';
+        }
     }
     out[n] = '\0';
     return out;

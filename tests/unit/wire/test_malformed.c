@@ -377,7 +377,8 @@ Test(malformed, misplaced_parameters_are_unknown_ones)
     cr_assert_eq(verdict(ASAP_HANDLE_RESOLUTION, HANDLE "803f0008 00000001 803f0008 00000002"),
                  WIRE_OK);
     cr_assert_eq(msg.items, 1);
-    cr_assert_eq(verdict(ASAP_HANDLE_RESOLUTION, "803f0008 00000002" HANDLE), WIRE_INVALID);
+    cr_assert_eq(verdict(ASAP_HANDLE_RESOLUTION, "803f0008 00000002" HANDLE), WIRE_OK);
+    cr_assert_not(msg.has_items); /* P-27: in front of the handle it is only skipped */
     cr_assert_eq(verdict(ASAP_REGISTRATION_RESPONSE, HANDLE PE_ID "000c0008 00030004" PE_ID),
                  WIRE_DISCARD);
     cr_assert_eq(element_verdict(TCP TCP RR), WIRE_DISCARD);
