@@ -140,7 +140,7 @@ class Host:
         # The namespace lives as long as this process, which dies with the test.
         self.holder = subprocess.Popen(
             ["/usr/bin/tail", "-f", "/dev/null"], stdin=subprocess.DEVNULL,
-            preexec_fn=lambda: self._enter_new())
+            preexec_fn=self._enter_new)
         self.netns = os.open(f"/proc/{self.holder.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self.socket = self.dir / "run" / "rspd.sock"
         self.socket.parent.mkdir()
@@ -154,10 +154,17 @@ class Host:
         if libc.unshare(CLONE_NEWNET) != 0:
             raise OSError(ctypes.get_errno(), "unshare")
 
-    def _enter(self):
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if libc.setns(self.netns, CLONE_NEWNET) != 0:
-            raise OSError(ctypes.get_errno(), "setns")
+    def _enter(self, user=None):
+        """In the child: into this host, then become the user (Popen would do it before)."""
+        def enter():
+            if libc.setns(self.netns, CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+            if user is not None:
+                os.setgroups([])
+                os.setgid(user)
+                os.setuid(user)
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        return enter
 
     def environment(self, pool=None, shim=False, extra=None):
         env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(self.dir),
@@ -175,9 +182,8 @@ class Host:
         """Runs a command to its end: CompletedProcess with text output. Never raises for status."""
         return subprocess.run(
             [str(c) for c in command], input=stdin, text=True, errors="replace", timeout=timeout,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd or self.dir, user=user,
-            group=user, extra_groups=[] if user else None,
-            env=self.environment(pool, shim, env), preexec_fn=self._enter)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd or self.dir,
+            env=self.environment(pool, shim, env), preexec_fn=self._enter(user))
 
     def start(self, *command, name=None, shim=False, pool=None, env=None, cwd=None, user=None,
               stdin=subprocess.DEVNULL):
@@ -187,9 +193,8 @@ class Host:
         with log.open("wb") as out:
             popen = subprocess.Popen(
                 [str(c) for c in command], stdin=stdin, stdout=out, stderr=subprocess.STDOUT,
-                cwd=cwd or self.dir, env=self.environment(pool, shim, env), user=user, group=user,
-                extra_groups=[] if user else None, preexec_fn=self._enter,
-                process_group=0)
+                cwd=cwd or self.dir, env=self.environment(pool, shim, env),
+                preexec_fn=self._enter(user), process_group=0)
         process = Process(name, popen, log)
         self.world.processes.append(process)
         return process

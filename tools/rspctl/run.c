@@ -202,8 +202,19 @@ static int make_plan(struct ctl *ctl, struct plan *plan)
     return status;
 }
 
+/** The plan without a variable. */
+static void drop(struct plan *plan, const char *name)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        if (strcmp(plan->vars[i].name, name) == 0) {
+            plan->vars[i] = plan->vars[--plan->count];
+            return;
+        }
+    }
+}
+
 /** Says before running what would only fail silently. */
-static int examine(struct ctl *ctl, const char *command)
+static int examine(struct ctl *ctl, struct plan *plan, const char *command)
 {
     char file[PATH_MAX];
     enum elf_verdict verdict = elf_examine(command, getenv("PATH"), file, sizeof(file));
@@ -227,6 +238,9 @@ static int examine(struct ctl *ctl, const char *command)
     }
     if (ctl->opt[OPT_BEST_EFFORT] != NULL && ctl->opt[OPT_CHECK] == NULL) {
         ctl_say(ctl, "rspctl: %s %s; it runs without pools", file, why);
+        if (verdict == ELF_OTHER_LIBC) {
+            drop(plan, "LD_PRELOAD"); /* its loader would take the shim for a broken library */
+        }
         return CTL_OK;
     }
     return ctl_fail(CTL_RUN_CANNOT,
@@ -263,7 +277,7 @@ int ctl_run_run(struct ctl *ctl)
     } else {
         ctl->argv[ctl->argc] = NULL;
     }
-    status = examine(ctl, command[0]);
+    status = examine(ctl, &plan, command[0]);
     if (status != CTL_OK || ctl->opt[OPT_CHECK] != NULL) {
         return status;
     }
