@@ -60,10 +60,12 @@ static void decode(const struct inet_diag_msg *m, enum transport_protocol protoc
         .inode = m->idiag_inode,
         .cookie = (uint64_t)m->id.idiag_cookie[1] << 32 | m->id.idiag_cookie[0],
         .queued = m->idiag_state == STATE_LISTEN ? m->idiag_rqueue : 0,
+        .backlog = m->idiag_state == STATE_LISTEN ? m->idiag_wqueue : 0,
     };
     /* An association has SCTP's state numbers, an endpoint (no peer port) TCP's. */
     if (protocol == TRANSPORT_SCTP && m->id.idiag_dport != 0) {
         ret->queued = 0;
+        ret->backlog = 0;
         ret->state = m->idiag_state == ASSOC_ESTABLISHED         ? STATE_ESTABLISHED
                      : m->idiag_state == ASSOC_SHUTDOWN_RECEIVED ? STATE_CLOSE_WAIT
                                                                  : 0;

@@ -18,9 +18,10 @@ struct diag_socket {
     uint16_t peer_port;
     uint8_t state; /* TCP_ESTABLISHED = 1, TCP_CLOSE = 7, TCP_LISTEN = 10 */
     uint32_t uid;
-    uint32_t inode;  /* 0: an established connection nobody has accepted yet */
-    uint64_t cookie; /* SO_COOKIE */
-    uint32_t queued; /* listener: length of the accept queue */
+    uint32_t inode;   /* 0: an established connection nobody has accepted yet */
+    uint64_t cookie;  /* SO_COOKIE */
+    uint32_t queued;  /* listener: length of the accept queue */
+    uint32_t backlog; /* listener: the queue is full when it is longer than this */
 };
 /** Return false to stop the dump. */
 typedef bool (*diag_fn)(void *ctx, const struct diag_socket *s);

@@ -10,7 +10,7 @@
  *   alive   an adopted server (without the shim): told when its listening socket is gone. Destroy
  *           events are subscribed to only while there is such a PE.
  *
- * At rest the worker wakes 1.4 times a second, reads two counters and sleeps again; the loop is
+ * At rest the worker wakes 1.7 times a second, reads two counters and sleeps again; the loop is
  * not woken. PEs in another network namespace are watched when the kernel lets us in (netns.h).
  *
  * All functions from the loop thread; callbacks run in the loop and may call any of them.
@@ -81,7 +81,8 @@ typedef void (*watch_find_fn)(void *ctx, int result, const struct watch_listener
 /**
  * Looks for the listening TCP/SCTP or bound UDP socket on a port in namespace `netns` (0: ours;
  * reached through `pid`). With `pid` ≠ 0 that process must hold the socket, as far as /proc lets
- * us see it. The answer comes through the loop.
+ * us see it. An IPv6 wildcard counts as dual-stack: the kernel does not tell here. The answer comes
+ * through the loop, and `ctx` must live until then. -EBUSY: too many questions are open; -ENOMEM.
  */
 int watch_find(struct watch *w, enum transport_protocol protocol, uint16_t port, uint32_t pid,
                uint64_t netns, watch_find_fn fn, void *ctx);
@@ -89,7 +90,9 @@ int watch_find(struct watch *w, enum transport_protocol protocol, uint16_t port,
 /** `connections`: established (and half closed by the client); `queued`: not accepted yet. */
 typedef void (*watch_drain_fn)(void *ctx, uint32_t pe_id, int result, uint32_t connections,
                                uint32_t queued);
-/** What a PE has in hand right now; drained when both are 0. -ENOENT: not watched. */
+/**
+ * What a PE has in hand right now; drained when both are 0. -ENOENT: not watched; -EBUSY, -ENOMEM.
+ */
 int watch_drain_query(struct watch *w, uint32_t pe_id, watch_drain_fn fn, void *ctx);
 
 #endif

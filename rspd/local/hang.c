@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* When is a server hung? Sets of socket cookies, compared from sample to sample. */
+#include "rspd/local/hang.h"
+
+#include <stdlib.h>
+
+bool cookie_set_add(struct cookie_set *set, uint64_t cookie)
+{
+    if (set->count == set->room) {
+        size_t room = set->room > 0 ? set->room * 2 : 16;
+        if (room > COOKIE_SET_MAX) {
+            return false;
+        }
+        void *grown = reallocarray(set->cookie, room, sizeof(*set->cookie));
+        if (grown == NULL) {
+            return false;
+        }
+        set->cookie = (uint64_t *)grown;
+        set->room = room;
+    }
+    set->cookie[set->count++] = cookie;
+    return true;
+}
+
+static int compare(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a;
+    uint64_t y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+void cookie_set_sort(struct cookie_set *set)
+{
+    if (set->count > 1) {
+        qsort(set->cookie, set->count, sizeof(*set->cookie), compare);
+    }
+}
+
+bool cookie_set_has(const struct cookie_set *set, uint64_t cookie)
+{
+    return set->count > 0 &&
+           bsearch(&cookie, set->cookie, set->count, sizeof(cookie), compare) != NULL;
+}
+
+void cookie_set_done(struct cookie_set *set)
+{
+    free(set->cookie);
+    *set = (struct cookie_set){.cookie = NULL};
+}
+
+/** Whether somebody accepted between the last sample and this one. */
+static bool accept_seen(const struct hang *h, const struct hang_sample *s)
+{
+    if (s->queued < h->queued) {
+        return true;
+    }
+    for (size_t i = 0; i < s->accepted.count; i++) {
+        if (!cookie_set_has(&h->accepted, s->accepted.cookie[i])) {
+            return true;
+        }
+    }
+    int64_t vanished = 0;
+    for (size_t i = 0; i < h->waiting.count; i++) {
+        vanished += !cookie_set_has(&s->waiting, h->waiting.cookie[i]);
+    }
+    /* Reset by the client before it was accepted: no connection any more, but still in the queue.
+     */
+    int64_t reset_before = (int64_t)h->queued - (int64_t)h->waiting.count;
+    int64_t reset_now = (int64_t)s->queued - (int64_t)s->waiting.count;
+    return vanished > 0 && vanished > reset_now - reset_before;
+}
+
+static int64_t patience(const struct hang *h)
+{
+    return h->patience_ms > 0 ? h->patience_ms : HANG_AFTER_MS;
+}
+
+/** Learns how long a living server may take; once may have been a real hang. */
+static void learn(struct hang *h, int64_t gap_ms)
+{
+    if (gap_ms < HANG_AFTER_MS / 2) {
+        return;
+    }
+    if (gap_ms > HANG_PATIENCE_MAX_MS / 2) {
+        h->slow_accepts = 0;
+        return;
+    }
+    if (++h->slow_accepts >= 2 && 2 * gap_ms > patience(h)) {
+        h->patience_ms = 2 * gap_ms;
+    }
+}
+
+static void move(struct cookie_set *to, struct cookie_set *from)
+{
+    cookie_set_done(to);
+    *to = *from;
+    *from = (struct cookie_set){.cookie = NULL};
+}
+
+static enum hang_verdict alive(struct hang *h, struct tm_us at)
+{
+    bool back = h->hung;
+    h->hung = false;
+    h->growths = 0;
+    h->stopped = false;
+    h->last_life = at;
+    return back ? HANG_BACK : HANG_SAME;
+}
+
+static enum hang_verdict judge(struct hang *h, const struct hang_sample *s)
+{
+    if (!h->begun) {
+        h->growths = s->queued > 0;
+        h->last_life = s->at;
+        return HANG_SAME;
+    }
+    if (s->looked && accept_seen(h, s)) {
+        if (h->queued > 0 && !h->stopped) {
+            learn(h, tm_diff_ms(s->at, h->last_life));
+        }
+        return alive(h, s->at);
+    }
+    if (s->queued == 0) {
+        return alive(h, s->at);
+    }
+    h->stopped = h->stopped || s->stopped;
+    if (h->queued == 0 && s->doubt && !s->stopped) {
+        struct tm_us begin = tm_add_ms(s->at, HANG_DOUBT_MS - patience(h));
+        h->last_life = tm_before(h->last_life, begin) ? begin : h->last_life;
+    }
+    bool full = s->queued > s->backlog;
+    if (s->queued > h->queued || full) {
+        h->growths++;
+    }
+    bool enough = h->growths >= 2 || (h->growths >= 1 && s->stopped);
+    int64_t limit = s->stopped ? HANG_STOPPED_MS : patience(h);
+    if (h->hung || !enough || tm_diff_ms(s->at, h->last_life) < limit) {
+        return HANG_SAME;
+    }
+    h->hung = true;
+    return HANG_HUNG;
+}
+
+enum hang_verdict hang_step(struct hang *h, struct hang_sample *sample)
+{
+    enum hang_verdict verdict = judge(h, sample);
+    h->begun = true;
+    h->queued = sample->queued;
+    if (sample->looked) {
+        move(&h->waiting, &sample->waiting);
+        move(&h->accepted, &sample->accepted);
+    } else if (sample->queued == 0) {
+        h->waiting.count = 0;
+    }
+    return verdict;
+}
+
+void hang_quiet(struct hang *h, struct tm_us now)
+{
+    if (h->begun && h->queued == 0) {
+        h->last_life = now;
+    }
+}
+
+bool hang_suspect(const struct hang *h, struct tm_us now)
+{
+    return h->begun && h->queued > 0 && !h->hung && tm_diff_ms(now, h->last_life) < HANG_SUSPECT_MS;
+}
+
+void hang_done(struct hang *h)
+{
+    cookie_set_done(&h->waiting);
+    cookie_set_done(&h->accepted);
+    *h = (struct hang){.begun = false};
+}
