@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /** An event as it is kept: no more octets than it needs. */
 struct kept {
@@ -146,11 +147,18 @@ static void keep(struct eventlog *log, const struct event *event)
     log->count++;
 }
 
+static uint64_t wall_clock_us(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_REALTIME, &ts);
+    return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
+}
+
 uint64_t eventlog_add(struct eventlog *log, const struct event *event, uint64_t time_us)
 {
     char line[512];
     struct event e = *event;
-    e.time_us = time_us;
+    e.time_us = time_us != 0 ? time_us : wall_clock_us();
     if (e.id == 0) {
         e.id = log->next_id++;
     }

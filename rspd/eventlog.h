@@ -26,7 +26,8 @@ uint64_t *eventlog_counter(struct eventlog *log);
 
 /**
  * Takes an event in: gives it an id if it has none, copies it, logs it, tells the subscriber.
- * `time_us`: wall clock. Returns the id; the event is told and logged also when memory is out.
+ * `time_us`: wall clock; 0: now. Returns the id; the event is told and logged also when memory is
+ * out.
  */
 uint64_t eventlog_add(struct eventlog *log, const struct event *event, uint64_t time_us);
 

@@ -172,6 +172,12 @@ static void set_derived(struct reading *rd, bool privileged, const char *runtime
         s->announce_send.count = s->announce_groups.count > 0 ? 1 : 0;
         s->announce_send.items[0] = s->announce_groups.items[0];
     }
+    const char *slash = strrchr(s->socket, '/');
+    if (s->runtime_dir[0] == '\0' && slash != NULL && slash != s->socket) {
+        /* A socket elsewhere: another daemon, with its state beside its socket. */
+        (void)snprintf(s->runtime_dir, sizeof(s->runtime_dir), "%.*s", (int)(slash - s->socket),
+                       s->socket);
+    }
     if (s->runtime_dir[0] == '\0') {
         (void)snprintf(s->runtime_dir, sizeof(s->runtime_dir), "%s/rspd",
                        privileged ? "/run" : runtime_base);

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Inside of the daemon: daemon.c, daemon_net.c, daemon_machines.c. */
+#ifndef RSP_RSPD_DAEMON_INTERNAL_H
+#define RSP_RSPD_DAEMON_INTERNAL_H
+
+#include "rspd/agent/agent.h"
+#include "rspd/daemon.h"
+#include "rspd/eventlog.h"
+#include "rspd/local/requests.h"
+#include "rspd/registrar/registrar.h"
+#include "rspd/role.h"
+#include "transport/announce.h"
+#include "transport/assoc.h"
+#include "transport/hostaddr.h"
+
+#define DAEMON_ADDRESSES_MAX 32
+
+/** Things worth knowing, each with its place, so that a cure takes it away again. */
+enum note {
+    NOTE_TRANSPORT,
+    NOTE_AGENT_PORT,
+    NOTE_REGISTRAR_PORT,
+    NOTE_MULTICAST,
+    NOTE_ADDRESSES,
+    NOTE_REGISTRAR,
+    NOTES
+};
+
+struct daemon {
+    struct settings settings;
+    struct daemon_options options;
+    struct loop *loop;
+    struct tm_us started;
+    struct rnd rnd;
+    struct eventlog *log;
+    int lock_fd;
+    bool ready, ending;
+    struct loop_timer *end_timer;
+    char status_line[160];
+
+    struct outbox ag_out, rg_out;
+    struct ag *ag;
+    struct rg *rg; /* NULL: no registrar */
+    struct hs *hs; /* the registrar's */
+    uint32_t registrar_id;
+    struct rg_prefix allow[SETTINGS_PREFIXES_MAX];
+    struct role role;
+    struct loop_timer *soon, *late; /* one is armed: exact when it is near, coarse when it is far */
+    bool draining_posted;
+
+    struct tp *tp; /* NULL: in process only */
+    struct tp_endpoint *agent_ep, *registrar_ep;
+    struct hostaddr *host;
+    struct announce *listeners[SETTINGS_GROUPS_MAX];
+    struct announce *senders[SETTINGS_GROUPS_MAX];
+    struct ip_address addresses[DAEMON_ADDRESSES_MAX];
+    size_t address_count;
+
+    struct authority *authority;
+    struct rules *rules;
+    struct cookies *cookies;
+    struct pes *pes;
+    struct requests *requests;
+
+    char notes[NOTES][STATUS_NOTE_MAX];
+};
+
+/** Sets (format NULL: takes away) a note; a new one is logged. */
+void daemon_note(struct daemon *d, enum note which, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* daemon_net.c */
+/** Transport, endpoints and announces, as far as they can be had. Only memory is a failure. */
+int net_start(struct daemon *d);
+void net_stop(struct daemon *d);
+void net_open_registrar(struct daemon *d);
+void net_close_registrar(struct daemon *d);
+/** Whether another host could be heard: a link that takes multicast, and a socket on it. */
+bool net_can_hear(const struct daemon *d);
+void net_announce(struct daemon *d, const void *octets, size_t len);
+const char *net_backend_name(const struct daemon *d);
+
+/* daemon_machines.c */
+int machines_start(struct daemon *d);
+void machines_stop(struct daemon *d);
+/** Carries out what the machines want, until they want nothing; arms their timer. */
+void machines_drain(void *ctx);
+/** Looks whether the role changes. */
+void machines_role(struct daemon *d);
+void machines_configure(struct daemon *d);
+void machines_ag_settings(const struct settings *s, struct ag_settings *ret);
+
+#endif

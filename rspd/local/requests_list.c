@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * POOL_LIST, PE_LIST, REGISTRAR_LIST. A long list goes out in pieces, as fast as the client reads:
+ * first this host's own PEs (as they were when the list began), then the handlespace by a cursor
+ * that survives changes.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "handlespace/policy.h"
+#include "rspd/local/requests_internal.h"
+
+#define QUEUE_ENOUGH    (SERVER_QUEUE_MAX / 4)
+#define PIECES_PER_TURN 4
+#define REGISTRARS_MAX  65
+
+static struct pool_handle listing_handle(const struct rq_listing *l)
+{
+    return (struct pool_handle){.octets = l->handle, .len = l->handle_len};
+}
+
+static bool wanted(const struct rq_listing *l, struct pool_handle handle)
+{
+    return !l->has_handle || pool_handle_equal(handle, listing_handle(l));
+}
+
+/** Whether the client may see whose process a PE is. */
+static bool may_see_process(const struct rq_client *c, const struct pe *pe)
+{
+    uint32_t uid = server_peer(c->client)->uid;
+    return uid == 0 || uid == pe->r.uid || uid == pe->r.pool_uid;
+}
+
+/* --- items --------------------------------------------------------------------------------------
+ */
+
+static void put_load(struct lp_writer *w, const struct policy *policy)
+{
+    const struct policy_info *info = policy_info_by_type(policy->type);
+    if (info != NULL && info->adaptive && policy->word_count > 0) {
+        lp_put_u32(w, LP_T_LOAD, policy->words[0]);
+    }
+}
+
+/** What only the host of a PE knows. */
+static void put_local(struct rq_client *c, struct lp_writer *w, const struct pe *pe)
+{
+    uint32_t connections;
+    lp_put_u32(w, LP_T_LOCAL, 1);
+    lp_put_u32(w, LP_T_OWNER_UID, pe->r.uid);
+    if (pe->r.capacity != 0) {
+        lp_put_u32(w, LP_T_CAPACITY, pe->r.capacity);
+    }
+    if (pes_connections(c->rq->pes, pe->r.pe_id, &connections)) {
+        lp_put_u32(w, LP_T_CONNECTIONS, connections);
+    }
+    if (may_see_process(c, pe)) {
+        lp_put_u32(w, LP_T_PID, pe->r.pid);
+        lp_put_str(w, LP_T_PROGRAM, pe->r.program);
+    }
+    const char *reason = pes_reason(c->rq->pes, pe);
+    if (reason != NULL) {
+        lp_put_str(w, LP_T_REASON, reason);
+    }
+}
+
+static void put_element(struct rq_client *c, struct lp_writer *w, const struct hs_element *e)
+{
+    struct requests *rq = c->rq;
+    const struct pe *own = pes_find(rq->pes, e->pe_id);
+    size_t mark = lp_nest(w, LP_T_PE);
+    lp_put_handle(w, e->handle);
+    lp_put_u32(w, LP_T_PE_ID, e->pe_id);
+    lp_put_u32(w, LP_T_PROTOCOL, e->user.protocol);
+    lp_put_u32(w, LP_T_PORT, e->user.port);
+    for (uint16_t i = 0; i < e->user.address_count && i < 8; i++) {
+        lp_put_address(w, LP_T_ADDRESS, &e->user.addresses[i]);
+    }
+    lp_put_policy(w, &e->policy);
+    put_load(w, &e->policy);
+    lp_put_u32(w, LP_T_HOME_ID, e->home_id);
+    const char *state = "up";
+    if (own != NULL) {
+        state = pes_state(rq->pes, own);
+    } else if (ag_quarantined(rq->env.ag, e->handle, e->pe_id)) {
+        state = "quarantined";
+    }
+    lp_put_str(w, LP_T_STATE, state);
+    int64_t age = tm_diff_ms(rq_now(rq), e->registered);
+    lp_put_u64(w, LP_T_AGE_MS, age > 0 ? (uint64_t)age : 0);
+    if (own != NULL) {
+        put_local(c, w, own);
+    }
+    lp_unnest(w, mark);
+}
+
+static void put_own(struct rq_client *c, struct lp_writer *w, const struct pe *pe)
+{
+    struct ag_pe_info info;
+    bool known = ag_pe_get(c->rq->env.ag, pe->r.pe_id, &info);
+    size_t mark = lp_nest(w, LP_T_PE);
+    lp_put_handle(w, record_handle(&pe->r));
+    lp_put_u32(w, LP_T_PE_ID, pe->r.pe_id);
+    lp_put_u32(w, LP_T_PROTOCOL, pe->r.protocol);
+    lp_put_u32(w, LP_T_PORT, pe->r.port);
+    for (uint8_t i = 0; i < pe->r.address_count; i++) {
+        lp_put_address(w, LP_T_ADDRESS, &pe->r.addresses[i]);
+    }
+    const struct policy *policy = known ? &info.pe.policy : &pe->r.policy;
+    lp_put_policy(w, policy);
+    put_load(w, policy);
+    lp_put_str(w, LP_T_STATE, pes_state(c->rq->pes, pe));
+    int64_t age = known ? tm_diff_ms(rq_now(c->rq), info.since) : 0;
+    lp_put_u64(w, LP_T_AGE_MS, age > 0 ? (uint64_t)age : 0);
+    put_local(c, w, pe);
+    lp_unnest(w, mark);
+}
+
+static void put_pool(struct rq_client *c, struct lp_writer *w, const struct hs_pool_info *pool)
+{
+    struct cookie cookie;
+    uint32_t owner;
+    size_t mark = lp_nest(w, LP_T_POOL);
+    struct policy policy = {.type = pool->policy_type};
+    lp_put_handle(w, pool->handle);
+    lp_put_policy(w, &policy);
+    lp_put_u32(w, LP_T_PROTOCOL, pool->protocol);
+    lp_put_u32(w, LP_T_PES, pool->elements);
+    if (cookies_find(c->rq->env.cookies, pool->handle, &cookie)) {
+        lp_put_address(w, LP_T_COOKIE4, &cookie.v4);
+        lp_put_address(w, LP_T_COOKIE6, &cookie.v6);
+    }
+    if (authority_owner(c->rq->env.authority, pool->handle, &owner)) {
+        lp_put_u32(w, LP_T_OWNER_UID, owner);
+    }
+    lp_unnest(w, mark);
+}
+
+/* --- the walk -----------------------------------------------------------------------------------
+ */
+
+/** A pool that only PEs of this host make up, told once, with its first PE. */
+static bool put_own_pool(struct rq_listing *l, struct lp_writer *w, const struct pe *pe,
+                         struct hs *hs)
+{
+    struct requests *rq = l->client->rq;
+    struct hs_pool_info pool;
+    struct pool_handle handle = record_handle(&pe->r);
+    if (hs != NULL && hs_pool(hs, handle, &pool)) {
+        return false;
+    }
+    for (size_t i = 0; i + 1 < l->id_at; i++) {
+        const struct pe *before = pes_find(rq->pes, l->ids[i]);
+        if (before != NULL && pool_handle_equal(record_handle(&before->r), handle)) {
+            return false;
+        }
+    }
+    /* None of its elements is in the scope now. */
+    pool = (struct hs_pool_info){
+        .handle = handle, .policy_type = pe->r.policy.type, .protocol = pe->r.protocol};
+    put_pool(l->client, w, &pool);
+    return true;
+}
+
+/** The next of this host's PEs. False: there are no more. `*ret_put`: something was written. */
+static bool step_own(struct rq_listing *l, struct lp_writer *w, struct hs *hs, bool *ret_put)
+{
+    struct requests *rq = l->client->rq;
+    *ret_put = false;
+    if (l->id_at == l->id_count) {
+        return false;
+    }
+    const struct pe *pe = pes_find(rq->pes, l->ids[l->id_at++]);
+    if (pe == NULL || !wanted(l, record_handle(&pe->r))) {
+        return true;
+    }
+    if (l->type == LP_POOL_LIST) {
+        *ret_put = put_own_pool(l, w, pe, hs);
+    } else if (l->local_only || hs == NULL ||
+               hs_find(hs, record_handle(&pe->r), pe->r.pe_id) == NULL) {
+        put_own(l->client, w, pe);
+        *ret_put = true;
+    }
+    return true;
+}
+
+static bool step_handlespace(struct rq_listing *l, struct lp_writer *w, struct hs *hs)
+{
+    struct hs_pool_info pool;
+    if (l->type == LP_POOL_LIST) {
+        if (l->has_handle) {
+            bool there = !l->cursor.started && hs_pool(hs, listing_handle(l), &pool);
+            l->cursor.started = true;
+            if (there) {
+                put_pool(l->client, w, &pool);
+            }
+            return there;
+        }
+        if (!hs_pool_next(hs, &l->cursor, &pool)) {
+            return false;
+        }
+        put_pool(l->client, w, &pool);
+        return true;
+    }
+    const struct hs_element *e = l->has_handle
+                                     ? hs_pool_element_next(hs, listing_handle(l), &l->cursor)
+                                     : hs_element_next(hs, &l->cursor);
+    if (e == NULL) {
+        return false;
+    }
+    put_element(l->client, w, e);
+    return true;
+}
+
+/** One item, or none; false at the end of the list. */
+static bool step(struct rq_listing *l, struct lp_writer *w, struct hs *hs)
+{
+    bool put;
+    if (!l->in_handlespace) {
+        if (step_own(l, w, hs, &put)) {
+            l->items += put;
+            return true;
+        }
+        l->in_handlespace = true;
+    }
+    if (hs == NULL || l->local_only || !step_handlespace(l, w, hs)) {
+        return false;
+    }
+    l->items++;
+    return true;
+}
+
+/** Fills one message. Returns whether the list goes on. */
+static bool fill(struct rq_listing *l, struct lp_writer *w)
+{
+    struct requests *rq = l->client->rq;
+    struct hs *hs = rq->env.handlespace(rq->env.ctx);
+    bool more = true;
+    hs_read_begin();
+    while (more) {
+        /* The largest item: a handle, a reason, a program, some numbers. */
+        if (lp_left(w) < POOL_HANDLE_MAX + 1024) {
+            break;
+        }
+        more = step(l, w, hs);
+    }
+    hs_read_end();
+    if (more) {
+        lp_put_u32(w, LP_T_MORE, 1);
+    }
+    return more;
+}
+
+/* --- beginning, going on, end -------------------------------------------------------------------
+ */
+
+void rq_list_free(struct rq_listing *l)
+{
+    struct requests *rq = l->client->rq;
+    l->client->listing = NULL;
+    if (l->prev != NULL) {
+        l->prev->next = l->next;
+    } else {
+        rq->listings = l->next;
+    }
+    if (l->next != NULL) {
+        l->next->prev = l->prev;
+    }
+    rq->listing_count--;
+    free(l->ids);
+    free(l);
+}
+
+/** Lists whose clients read as fast as we write. */
+static void continue_all(void *ctx)
+{
+    struct requests *rq = (struct requests *)ctx;
+    struct rq_listing *l = rq->listings;
+    rq->continuing = false;
+    while (l != NULL) {
+        struct rq_listing *after = l->next;
+        if (server_queued(l->client->client) == 0) {
+            rq_list_continue(l);
+        }
+        l = after;
+    }
+}
+
+void rq_list_continue(struct rq_listing *l)
+{
+    struct rq_client *c = l->client;
+    struct requests *rq = c->rq;
+    struct lp_writer w;
+    for (int i = 0; i < PIECES_PER_TURN; i++) {
+        rq_begin(c, &w, LP_LIST, l->request);
+        bool more = fill(l, &w);
+        if (!more && l->items == 0 && l->has_handle && i == 0) {
+            struct cookie cookie;
+            bool known = cookies_find(rq->env.cookies, listing_handle(l), &cookie);
+            if (!known) {
+                rq_result(c, l->request, -ENOENT, "no such pool is known; see rspctl pool list");
+                rq_list_free(l);
+                return;
+            }
+        }
+        int r = rq_send(c, &w, l->request, -1);
+        if (r != 0 || !more) {
+            rq_list_free(l);
+            return;
+        }
+        if (server_queued(c->client) > QUEUE_ENOUGH) {
+            return; /* goes on when the client has read it */
+        }
+    }
+    if (server_queued(c->client) == 0 && !rq->continuing) {
+        rq->continuing = loop_post(rq->env.loop, continue_all, rq) == 0;
+    }
+}
+
+/** The ids of this host's PEs now. */
+static int note_own(struct rq_listing *l, const struct pes *pes)
+{
+    size_t count = pes_count(pes);
+    if (count == 0) {
+        return 0;
+    }
+    l->ids = (uint32_t *)calloc(count, sizeof(uint32_t));
+    if (l->ids == NULL) {
+        return -ENOMEM;
+    }
+    for (const struct pe *pe = pes_next(pes, NULL); pe != NULL; pe = pes_next(pes, pe)) {
+        l->ids[l->id_count++] = pe->r.pe_id;
+    }
+    return 0;
+}
+
+void rq_list_begin(struct rq_client *c, uint16_t type, uint32_t request, struct pool_handle handle,
+                   bool local_only, int result)
+{
+    struct requests *rq = c->rq;
+    (void)result; /* what is known is listed; an unknown pool shows by having nothing to list */
+    if (c->listing != NULL || rq->listing_count >= RQ_LISTINGS_MAX || request == 0) {
+        rq_result(c, request, -EBUSY, "another list is under way");
+        return;
+    }
+    struct rq_listing *l = (struct rq_listing *)calloc(1, sizeof(*l));
+    if (l == NULL || note_own(l, rq->pes) != 0) {
+        free(l);
+        rq_result(c, request, -ENOMEM, "rspd is out of memory");
+        return;
+    }
+    l->client = c;
+    l->request = request;
+    l->type = type;
+    l->local_only = local_only;
+    l->has_handle = handle.len > 0;
+    l->handle_len = handle.len;
+    if (handle.len > 0) {
+        memcpy(l->handle, handle.octets, handle.len);
+    }
+    l->next = rq->listings;
+    if (l->next != NULL) {
+        l->next->prev = l;
+    }
+    rq->listings = l;
+    rq->listing_count++;
+    c->listing = l;
+    rq_list_continue(l);
+}
+
+void rq_list(struct rq_client *c, const struct lp_message *msg)
+{
+    struct requests *rq = c->rq;
+    uint8_t buffer[POOL_HANDLE_MAX];
+    struct ag_query query = {.count = AG_PICKS_MAX};
+    struct ag_answer answer = {.result = 0};
+    struct lp_each it;
+    bool local_only = lp_find(msg, LP_T_LOCAL, &it) && lp_u32(&it, 0) != 0;
+    bool one = lp_find(msg, LP_T_HANDLE, &it) || lp_find(msg, LP_T_NAME, &it) ||
+               lp_find(msg, LP_T_ADDRESS, &it);
+    if (one && rq_pool_of(c, msg, buffer, &query.handle) != 0) {
+        return;
+    }
+    if (!one || local_only || rq->env.is_registrar(rq->env.ctx)) {
+        rq_list_begin(c, msg->type, msg->request, query.handle, local_only, 0);
+        return;
+    }
+    struct rq_pending *p = rq_pend(c, RQ_LIST, msg->request, query.handle, RQ_RESOLVE_DEFAULT_MS);
+    if (p == NULL) {
+        return;
+    }
+    p->type = msg->type;
+    p->ag_request = rq->next_ag_request++;
+    rq->env.out->cause = 0;
+    if (ag_resolve(rq->env.ag, &query, p->ag_request, rq_now(rq), &answer) == 1) {
+        rq_answered(p, &answer);
+    }
+}
+
+void rq_registrar_list(struct rq_client *c, const struct lp_message *msg)
+{
+    struct requests *rq = c->rq;
+    struct ag_registrar_info *list =
+        (struct ag_registrar_info *)calloc(REGISTRARS_MAX, sizeof(*list));
+    struct lp_writer w;
+    if (list == NULL) {
+        rq_result(c, msg->request, -ENOMEM, "rspd is out of memory");
+        return;
+    }
+    size_t n = ag_registrars(rq->env.ag, list, REGISTRARS_MAX);
+    rq_begin(c, &w, LP_LIST, msg->request);
+    for (size_t i = 0; i < n; i++) {
+        size_t mark = lp_nest(&w, LP_T_REGISTRAR);
+        lp_put_u32(&w, LP_T_HOME_ID, list[i].id);
+        for (uint8_t k = 0; k < list[i].address_count; k++) {
+            lp_put_address(&w, LP_T_ADDRESS, &list[i].addresses[k]);
+        }
+        lp_put_u32(&w, LP_T_PORT, list[i].port);
+        lp_put_str(&w, LP_T_STATE,
+                   list[i].is_home     ? "home"
+                   : list[i].is_static ? "configured"
+                                       : "heard");
+        int64_t age = tm_diff_ms(rq_now(rq), list[i].last_heard);
+        lp_put_u64(&w, LP_T_AGE_MS, age > 0 ? (uint64_t)age : 0);
+        if (list[i].is_local) {
+            lp_put_u32(&w, LP_T_LOCAL, 1);
+        }
+        lp_unnest(&w, mark);
+    }
+    free(list);
+    (void)rq_send(c, &w, msg->request, -1);
+}

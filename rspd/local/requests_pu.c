@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Pool users: NAME, RESOLVE, REPORT. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/names.h"
+#include "rspd/local/requests_internal.h"
+
+/** Errors that mean: the pool is known, only nobody in it can be had now. */
+static bool pool_known(int result)
+{
+    return result == 0 || result == -ECONNREFUSED || result == -EAFNOSUPPORT ||
+           result == -EPROTOTYPE;
+}
+
+static const char *resolve_text(int result)
+{
+    switch (result) {
+    case -ENOENT:
+        return "no such pool is known; see rspctl pool list";
+    case -ECONNREFUSED:
+        return "no element of the pool is available; see rspctl pe list";
+    case -EAFNOSUPPORT:
+        return "no element of the pool has an address of the socket's family";
+    case -EPROTOTYPE:
+        return "no element of the pool speaks the socket's protocol";
+    case -EAGAIN:
+        return "no registrar answers and the pool is not in the cache; see rspctl status";
+    case -EHOSTUNREACH:
+        return "no registrar has answered in time";
+    default:
+        return strerror(-result);
+    }
+}
+
+/* --- NAME ---------------------------------------------------------------------------------------
+ */
+
+/** The pool's cookie goes out; it is made now if the pool is known and has none. */
+static void reply_name(struct rq_client *c, uint32_t request, struct pool_handle handle, int result)
+{
+    struct requests *rq = c->rq;
+    struct cookie cookie;
+    struct lp_writer w;
+    char name[NAME_TEXT_MAX];
+    bool has = cookies_find(rq->env.cookies, handle, &cookie);
+    if (!pool_known(result) && !(has && result == -ENOENT)) {
+        rq_result(c, request, result, "%s", resolve_text(result));
+        return;
+    }
+    if (!has) {
+        int r = cookies_get(rq->env.cookies, handle, server_peer(c->client)->uid, &cookie);
+        if (r != 0) {
+            rq_result(c, request, r,
+                      r == -EDQUOT ? "this user has asked for too many pools"
+                                   : "no cookie address could be given to the pool: %s",
+                      strerror(-r));
+            return;
+        }
+    }
+    rq_begin(c, &w, LP_NAME_REPLY, request);
+    lp_put_handle(&w, handle);
+    lp_put_address(&w, LP_T_COOKIE4, &cookie.v4);
+    lp_put_address(&w, LP_T_COOKIE6, &cookie.v6);
+    if (name_from_handle(handle, rq->env.settings->suffixes.items[0], name, sizeof(name)) > 0) {
+        lp_put_str(&w, LP_T_NAME, name);
+    }
+    (void)rq_send(c, &w, request, -1);
+}
+
+/** Asks the agent; at once or through a pending answer. */
+static void ask(struct rq_client *c, const struct lp_message *msg, enum rq_kind kind,
+                const struct ag_query *query, uint32_t timeout_ms)
+{
+    struct requests *rq = c->rq;
+    struct ag_answer answer;
+    struct rq_pending *p = rq_pend(c, kind, msg->request, query->handle, timeout_ms);
+    if (p == NULL) {
+        return;
+    }
+    p->type = msg->type;
+    p->ag_request = rq->next_ag_request++;
+    rq->env.out->cause = 0;
+    if (ag_resolve(rq->env.ag, query, p->ag_request, rq_now(rq), &answer) == 1) {
+        rq_answered(p, &answer);
+    }
+}
+
+void rq_name(struct rq_client *c, const struct lp_message *msg)
+{
+    uint8_t buffer[POOL_HANDLE_MAX];
+    struct ag_query query = {.count = 1};
+    if (rq_pool_of(c, msg, buffer, &query.handle) != 0 ||
+        !rq_allowed(c, msg->request, AUTHORITY_RESOLVE, query.handle, 0)) {
+        return;
+    }
+    ask(c, msg, RQ_NAME, &query, RQ_RESOLVE_DEFAULT_MS);
+}
+
+/* --- RESOLVE ------------------------------------------------------------------------------------
+ */
+
+static void put_pick(struct lp_writer *w, const struct ag_pick *pick)
+{
+    size_t mark = lp_nest(w, LP_T_PE);
+    lp_put_u32(w, LP_T_PE_ID, pick->pe_id);
+    lp_put_u32(w, LP_T_PROTOCOL, pick->protocol);
+    lp_put_u32(w, LP_T_PORT, pick->port);
+    for (uint8_t i = 0; i < pick->address_count; i++) {
+        lp_put_address(w, LP_T_ADDRESS, &pick->addresses[i]);
+    }
+    lp_put_policy(w, &pick->policy);
+    lp_put_u32(w, LP_T_HOME_ID, pick->home_id);
+    lp_unnest(w, mark);
+}
+
+static void reply_resolved(struct rq_client *c, uint32_t request, struct pool_handle handle,
+                           const struct ag_answer *answer)
+{
+    struct cookie cookie;
+    struct lp_writer w;
+    int result = answer->result;
+    if (result == -ENOENT && cookies_find(c->rq->env.cookies, handle, &cookie)) {
+        result = -ECONNREFUSED; /* it has existed: empty, not unknown */
+    }
+    if (result != 0) {
+        rq_begin(c, &w, LP_RESULT, request);
+        lp_put_i32(&w, LP_T_RESULT, result);
+        lp_put_str(&w, LP_T_TEXT, resolve_text(result));
+        if (answer->event != 0) {
+            lp_put_u64(&w, LP_T_EVENT_ID, answer->event);
+        }
+        (void)rq_send(c, &w, request, -1);
+        return;
+    }
+    rq_begin(c, &w, LP_RESOLVED, request);
+    lp_put_handle(&w, handle);
+    lp_put_policy(&w, &answer->policy);
+    for (uint8_t i = 0; i < answer->count; i++) {
+        put_pick(&w, &answer->picks[i]);
+    }
+    (void)rq_send(c, &w, request, -1);
+}
+
+void rq_answered(struct rq_pending *p, const struct ag_answer *answer)
+{
+    struct rq_client *c = p->client;
+    p->ag_request = 0;
+    if (p->kind == RQ_NAME) {
+        reply_name(c, p->request, rq_handle(p), answer->result);
+    } else if (p->kind == RQ_RESOLVE) {
+        reply_resolved(c, p->request, rq_handle(p), answer);
+    } else {
+        rq_list_begin(c, p->type, p->request, rq_handle(p), false, answer->result);
+    }
+    rq_done(p);
+}
+
+void rq_resolve_expired(struct rq_pending *p)
+{
+    struct ag_answer answer = {.result = p->kind == RQ_RESOLVE ? -EHOSTUNREACH : -EAGAIN};
+    ag_resolve_cancel(p->rq->env.ag, p->ag_request);
+    rq_answered(p, &answer);
+}
+
+void rq_resolve(struct rq_client *c, const struct lp_message *msg)
+{
+    uint8_t buffer[POOL_HANDLE_MAX];
+    struct ag_query query = {.count = 1};
+    uint32_t timeout_ms = RQ_RESOLVE_DEFAULT_MS;
+    struct lp_each it;
+    if (rq_pool_of(c, msg, buffer, &query.handle) != 0 ||
+        !rq_allowed(c, msg->request, AUTHORITY_RESOLVE, query.handle, 0)) {
+        return;
+    }
+    lp_each_init(&it, msg);
+    while (lp_next(&it)) {
+        uint32_t v = lp_u32(&it, 0);
+        if (it.type == LP_T_FAMILIES) {
+            query.families = (uint8_t)(v & (LP_FAMILY_V4 | LP_FAMILY_V6));
+        } else if (it.type == LP_T_PROTOCOL) {
+            query.protocol = (enum transport_protocol)v;
+        } else if (it.type == LP_T_COUNT) {
+            query.count = (uint8_t)(v == 0 ? 1 : v < AG_PICKS_MAX ? v : AG_PICKS_MAX);
+        } else if (it.type == LP_T_TIMEOUT_MS) {
+            timeout_ms = v < RQ_RESOLVE_LONGEST_MS ? v : RQ_RESOLVE_LONGEST_MS;
+        } else if (it.type == LP_T_WANT_PE) {
+            query.want_pe = v;
+        } else if (it.type == LP_T_AVOID &&
+                   query.avoid_count < sizeof(query.avoid) / sizeof(query.avoid[0])) {
+            query.avoid[query.avoid_count++] = v;
+        }
+    }
+    ask(c, msg, RQ_RESOLVE, &query, timeout_ms);
+}
+
+/* --- REPORT -------------------------------------------------------------------------------------
+ */
+
+void rq_report(struct rq_client *c, const struct lp_message *msg)
+{
+    uint8_t buffer[POOL_HANDLE_MAX];
+    struct pool_handle handle;
+    struct lp_each it;
+    if (rq_pool_of(c, msg, buffer, &handle) != 0 ||
+        !rq_allowed(c, msg->request, AUTHORITY_REPORT, handle, 0)) {
+        return;
+    }
+    uint32_t pe_id = lp_find(msg, LP_T_PE_ID, &it) ? lp_u32(&it, 0) : 0;
+    uint32_t error = lp_find(msg, LP_T_ERRNO, &it) ? lp_u32(&it, 0) : 0;
+    if (pe_id == 0 || error > 4095) {
+        rq_result(c, msg->request, -EINVAL, "a report names an element and an error number");
+        return;
+    }
+    c->rq->env.out->cause = 0;
+    ag_report(c->rq->env.ag, handle, pe_id, (int)error, rq_now(c->rq));
+    rq_result(c, msg->request, 0, NULL);
+}
