@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The watch over PEs: keep-alives, their answers, and reports of unreachable ones (RFC 5352 §3.4,
+ * 3.5; asap.md §5.6, 5.9). States: enum rg_pe_state.
+ */
+#include "rspd/registrar/rg_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct pool_handle name_of(const struct rg_pe *pe)
+{
+    return (struct pool_handle){.octets = pe->handle, .len = pe->handle_len};
+}
+
+struct rg_pe *rg_pe_find(const struct rg *rg, struct pool_handle handle, uint32_t pe_id)
+{
+    struct rg_node *node = rg_table_first(&rg->pes, rg_hash_handle(rg, handle, pe_id));
+    for (; node != NULL; node = node->next) {
+        struct rg_pe *pe = rg_of(node, struct rg_pe);
+        if (pe->pe_id == pe_id && pool_handle_equal(name_of(pe), handle)) {
+            return pe;
+        }
+    }
+    return NULL;
+}
+
+struct rg_pe *rg_pe_get(struct rg *rg, struct pool_handle handle, uint32_t pe_id, bool *ret_new)
+{
+    struct rg_pe *pe = rg_pe_find(rg, handle, pe_id);
+    *ret_new = pe == NULL;
+    if (pe != NULL) {
+        return pe;
+    }
+    pe = calloc(1, sizeof(*pe) + handle.len);
+    if (pe == NULL || !rg_timer_join(&rg->heap, &pe->timer, RG_TIMER_PE)) {
+        free(pe);
+        return NULL;
+    }
+    pe->pe_id = pe_id;
+    pe->handle_len = handle.len;
+    memcpy(pe->handle, handle.octets, handle.len);
+    rg_table_add(&rg->pes, &pe->node, rg_hash_handle(rg, handle, pe_id));
+    return pe;
+}
+
+void rg_pe_drop(struct rg *rg, struct rg_pe *pe)
+{
+    rg_timer_leave(&rg->heap, &pe->timer);
+    rg_table_remove(&rg->pes, &pe->node);
+    free(pe->reporters);
+    free(pe);
+}
+
+/* The only place that assigns the state; sets the timer that belongs to it. */
+static void set_state(struct rg *rg, struct rg_pe *pe, enum rg_pe_state state, struct tm_us now)
+{
+    struct tm_us at = TM_NEVER;
+    if (state == RG_PE_WAIT) {
+        /* Spread, so that many PEs are not asked in one burst. */
+        at = tm_add_ms(now, rnd_jitter(&rg->rnd, rg->set.keep_alive_ms, 50));
+    } else if (state == RG_PE_PENDING) {
+        at = tm_add_ms(now, rg->set.keep_alive_timeout_ms);
+    }
+    pe->state = state;
+    rg_timer_set(&rg->heap, &pe->timer, at);
+}
+
+/* The kernel tells this host about its own servers: asking them would tell nothing more. */
+static void watch(struct rg *rg, struct rg_pe *pe, struct tm_us now)
+{
+    bool periodic = rg->set.keep_alive_ms > 0 && pe->assoc != LOCAL_ASSOC;
+    set_state(rg, pe, periodic ? RG_PE_WAIT : RG_PE_IDLE, now);
+}
+
+static void forget_reports(struct rg_pe *pe)
+{
+    free(pe->reporters);
+    pe->reporters = NULL;
+    pe->reporter_count = 0;
+    pe->reporter_size = 0;
+    pe->report_event = 0;
+    pe->by_report = false;
+}
+
+void rg_pe_registered(struct rg *rg, struct rg_pe *pe, uint64_t assoc, struct tm_us now)
+{
+    pe->assoc = assoc;
+    forget_reports(pe);
+    watch(rg, pe, now);
+}
+
+void rg_pe_reschedule_all(struct rg *rg, struct tm_us now)
+{
+    for (size_t i = 0; i < rg->pes.size; i++) {
+        for (struct rg_node *node = rg->pes.buckets[i]; node != NULL; node = node->next) {
+            struct rg_pe *pe = rg_of(node, struct rg_pe);
+            if (pe->state != RG_PE_PENDING) {
+                watch(rg, pe, now);
+            }
+        }
+    }
+}
+
+static void send_keep_alive(struct rg *rg, const struct rg_pe *pe)
+{
+    asap_message_init(&rg->tx, ASAP_ENDPOINT_KEEP_ALIVE);
+    rg->tx.has_server_id = true;
+    rg->tx.server_id = rg->set.id;
+    rg->tx.has_handle = true;
+    rg->tx.handle = name_of(pe);
+    rg->tx.has_pe_id = rg->set.keep_alive_pe_id; /* */
+    rg->tx.pe_id = pe->pe_id;
+    rg_send(rg, pe->assoc);
+}
+
+void rg_pe_ask(struct rg *rg, struct rg_pe *pe, bool by_report, struct tm_us now)
+{
+    if (pe->state == RG_PE_PENDING) {
+        pe->by_report = pe->by_report || by_report;
+        return;
+    }
+    if (pe->assoc != LOCAL_ASSOC && rg_assoc_find(rg, pe->assoc) == NULL) {
+        (void)rg_remove(rg, name_of(pe), pe->pe_id, "its association is gone", now);
+        return;
+    }
+    pe->by_report = by_report;
+    pe->asked = now;
+    set_state(rg, pe, RG_PE_PENDING, now);
+    send_keep_alive(rg, pe);
+}
+
+void rg_keep_alive_ack(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
+{
+    struct rg_pe *pe = rg_pe_find(rg, rg->rx.handle, rg->rx.pe_id);
+    /* Nobody else's word counts for a PE. */
+    if (pe == NULL || pe->assoc != assoc->id || pe->state != RG_PE_PENDING) {
+        return;
+    }
+    /* An answer to a report clears the PE, not sooner than one interval after it was accused. */
+    if (pe->by_report && pe->reporter_count > 0 &&
+        tm_due(tm_add_ms(pe->first_report, rg->set.keep_alive_ms), now)) {
+        forget_reports(pe);
+    }
+    pe->by_report = false;
+    watch(rg, pe, now);
+}
+
+/* No answer: it goes. The association too, if nothing at all came over it since it was asked. */
+static void unanswered(struct rg *rg, struct rg_pe *pe, struct tm_us now)
+{
+    struct rg_assoc *assoc = rg_assoc_find(rg, pe->assoc);
+    bool silent = assoc != NULL && !tm_before(pe->asked, assoc->last_heard);
+    if (!rg_remove(rg, name_of(pe), pe->pe_id, "it did not answer a keep-alive", now)) {
+        rg_timer_set(&rg->heap, &pe->timer, tm_add_ms(now, RG_RETRY_MS));
+        return;
+    }
+    if (silent) {
+        rg_assoc_abort(rg, assoc, "its host did not answer a keep-alive", now);
+    }
+}
+
+void rg_pe_due(struct rg *rg, struct rg_pe *pe, struct tm_us now)
+{
+    switch (pe->state) {
+    case RG_PE_IDLE:
+        rg_timer_set(&rg->heap, &pe->timer, TM_NEVER);
+        break;
+    case RG_PE_WAIT:
+        /* Out of memory for the removal of one without association: asked again later. */
+        rg_timer_set(&rg->heap, &pe->timer, tm_add_ms(now, RG_RETRY_MS));
+        rg_pe_ask(rg, pe, false, now);
+        break;
+    case RG_PE_PENDING:
+        unanswered(rg, pe, now);
+        break;
+    }
+}
+
+/* --- reports -------------------------------------------------------------------------------------
+ */
+
+/* Who stands behind a report: a host, an IPv6 network of one, or this host. */
+static uint64_t principal_of(const struct rg *rg, const struct rg_assoc *assoc)
+{
+    uint64_t number = 0;
+    if (assoc->id == LOCAL_ASSOC || assoc->peer_count == 0) {
+        return rg_hash_number(rg, assoc->id);
+    }
+    size_t octets = assoc->peers[0].family == IP_V6 ? 8 : 4;
+    memcpy(&number, assoc->peers[0].octets, octets);
+    return rg_hash_number(rg, number ^ assoc->peers[0].family);
+}
+
+static void drop_old_reports(struct rg_pe *pe, struct tm_us now)
+{
+    uint8_t kept = 0;
+    for (uint8_t i = 0; i < pe->reporter_count; i++) {
+        if (!tm_due(tm_add_ms(pe->reporters[i].at, RG_REPORT_WINDOW_MS), now)) {
+            pe->reporters[kept++] = pe->reporters[i];
+        }
+    }
+    pe->reporter_count = kept;
+}
+
+/* True when this principal has not reported the PE within the window. */
+static bool note_reporter(struct rg_pe *pe, uint64_t principal, struct tm_us now)
+{
+    drop_old_reports(pe, now);
+    for (uint8_t i = 0; i < pe->reporter_count; i++) {
+        if (pe->reporters[i].principal == principal) {
+            pe->reporters[i].at = now;
+            return false;
+        }
+    }
+    if (pe->reporter_count == pe->reporter_size) {
+        uint8_t size = pe->reporter_size > 0 ? (uint8_t)(pe->reporter_size * 2) : 4;
+        struct rg_reporter *reporters =
+            size <= RG_REPORTERS_MAX ? reallocarray(pe->reporters, size, sizeof(*reporters)) : NULL;
+        if (reporters == NULL) {
+            return false;
+        }
+        pe->reporters = reporters;
+        pe->reporter_size = size;
+    }
+    if (pe->reporter_count == 0) {
+        pe->first_report = now;
+    }
+    pe->reporters[pe->reporter_count++] = (struct rg_reporter){.principal = principal, .at = now};
+    return true;
+}
+
+/*
+ * Asks the PE at once (A-94). Expelled on hearsay only when more different hosts than
+ * MAX-BAD-PE-REPORT say so within a minute (A-97): one alone cannot do it however often it reports.
+ */
+void rg_unreachable(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
+{
+    struct rg_pe *pe = rg_pe_find(rg, rg->rx.handle, rg->rx.pe_id);
+    if (pe == NULL) {
+        return;
+    }
+    if (note_reporter(pe, principal_of(rg, assoc), now) && rg_may_say(rg, now)) {
+        char handle[POOL_HANDLE_TEXT_MAX];
+        char peer[RG_ASSOC_TEXT_MAX];
+        pe->report_event = outbox_event(
+            rg->out, EVENT_PE_UNREACHABLE, rg->rx.handle, pe->pe_id, rg->set.id,
+            "PE 0x%08x of pool %s reported unreachable by %s (%u reporters): asking it", pe->pe_id,
+            pool_handle_format(rg->rx.handle, handle, sizeof(handle)),
+            rg_assoc_text(assoc, peer, sizeof(peer)), pe->reporter_count);
+    }
+    if (pe->reporter_count > rg->set.max_bad_pe_reports) {
+        (void)rg_remove(rg, name_of(pe), pe->pe_id, "too many hosts cannot reach it", now);
+        return;
+    }
+    rg_pe_ask(rg, pe, true, now);
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The insides of the registrar's ASAP side, for the files of this folder.
+ *
+ * The handlespace holds what a PE registered. Beside it stand, here, the associations that carry
+ * messages, one record per PE of ours for the watch over it, and the subscriptions to pools. Every
+ * change of an element goes through rg_changed(), the one place that tells others.
+ */
+#ifndef RSP_RSPD_REGISTRAR_RG_INTERNAL_H
+#define RSP_RSPD_REGISTRAR_RG_INTERNAL_H
+
+#include "rspd/registrar/registrar.h"
+#include "wire/asap.h"
+
+/* What one peer can make grow. */
+#define RG_ASSOCS_MAX        65536
+#define RG_PEERS_MAX         32   /* addresses kept of an association */
+#define RG_SUBSCRIPTIONS_MAX 1024 /* per association */
+#define RG_REPORTERS_MAX     64   /* per PE; a greater MAX-BAD-PE-REPORT is cut to one less */
+#define RG_MALFORMED_MAX     10   /* messages per association and RG_MALFORMED_MS */
+#define RG_MALFORMED_MS      60000
+#define RG_REPORT_WINDOW_MS  60000 /* reports older than that no longer count */
+#define RG_RETRY_MS          1000  /* after memory was out for a removal */
+#define RG_EVENT_BURST       50    /* events that peers can provoke at will … */
+#define RG_EVENT_MS          200   /* … one more each */
+
+/* --- table.c: hash tables and one heap of timers ---------------------------------------------- */
+
+struct rg_node {
+    struct rg_node *next;
+    uint64_t hash;
+};
+struct rg_table {
+    struct rg_node **buckets;
+    size_t size; /* a power of two */
+    size_t count;
+};
+bool rg_table_init(struct rg_table *table);
+void rg_table_done(struct rg_table *table);
+void rg_table_add(struct rg_table *table, struct rg_node *node, uint64_t hash);
+void rg_table_remove(struct rg_table *table, struct rg_node *node);
+/** The first node in the bucket of the hash; follow `next` and compare. */
+struct rg_node *rg_table_first(const struct rg_table *table, uint64_t hash);
+/** Some node, or NULL when the table is empty. */
+struct rg_node *rg_table_any(const struct rg_table *table);
+#define rg_of(node, type) ((type *)(void *)((char *)(node)-offsetof(type, node)))
+
+enum rg_timer_kind { RG_TIMER_PE, RG_TIMER_TOPIC };
+struct rg_timer {
+    struct tm_us at;
+    uint32_t index; /* place in the heap, RG_TIMER_OFF: stopped */
+    enum rg_timer_kind kind;
+};
+#define RG_TIMER_OFF UINT32_MAX
+struct rg_heap {
+    struct rg_timer **timers;
+    uint32_t n, size;
+    uint32_t owners; /* objects with a timer: there is room for all */
+};
+/** Room for one more object with a timer; false: memory is out. */
+bool rg_timer_join(struct rg_heap *heap, struct rg_timer *timer, enum rg_timer_kind kind);
+void rg_timer_leave(struct rg_heap *heap, struct rg_timer *timer);
+/** TM_NEVER stops it. Never fails. */
+void rg_timer_set(struct rg_heap *heap, struct rg_timer *timer, struct tm_us at);
+struct rg_timer *rg_timer_first(const struct rg_heap *heap);
+
+/* --- objects ------------------------------------------------------------------------------------
+ */
+
+struct rg_assoc {
+    struct rg_node node;
+    uint64_t id;
+    uint16_t port;
+    uint8_t peer_count;
+    struct ip_address *peers;
+    struct tm_us last_heard;
+    struct tm_us malformed_since;
+    uint32_t malformed;
+    uint32_t sub_count;
+    struct rg_sub *subs;
+};
+
+/** A subscription: an association that wants to know how a pool changes (RFC 5352 §2.2.5). */
+struct rg_sub {
+    struct rg_assoc *assoc;
+    struct rg_topic *topic;
+    uint32_t items;
+    struct rg_sub *assoc_next, **assoc_link;
+    struct rg_sub *topic_next, **topic_link;
+};
+struct rg_topic {
+    struct rg_node node;
+    struct rg_timer timer; /* when gathered changes go out */
+    struct rg_sub *subs;
+    uint16_t handle_len;
+    uint8_t handle[];
+};
+
+/**
+ * The watch over one PE of ours (asap.md §5.6):
+ *   IDLE     nothing is asked: keep-alives are off, or it is this host's
+ *   WAIT     timer: when to ask next
+ *   PENDING  asked; timer: until when the answer must be there
+ */
+enum rg_pe_state { RG_PE_IDLE, RG_PE_WAIT, RG_PE_PENDING };
+struct rg_reporter {
+    uint64_t principal;
+    struct tm_us at;
+};
+struct rg_pe {
+    struct rg_node node;
+    struct rg_timer timer;
+    enum rg_pe_state state;
+    bool by_report; /* PENDING because somebody reported it */
+    uint8_t reporter_count;
+    uint8_t reporter_size;
+    struct rg_reporter *reporters;
+    struct tm_us first_report;
+    struct tm_us asked;
+    uint64_t report_event;
+    uint64_t assoc;
+    uint32_t pe_id;
+    uint16_t handle_len;
+    uint8_t handle[];
+};
+
+struct rg {
+    struct rg_settings set;
+    struct rg_prefix *allow; /* set.allow points here */
+    struct hs *hs;
+    struct outbox *out;
+    struct rnd rnd;
+    uint64_t hash_seed;
+    uint32_t peers;
+    struct tm_us next_announce;
+    struct tm_us retry; /* expiry waits until then; 0: not waiting */
+    uint32_t event_tokens;
+    struct tm_us event_refill;
+    struct rg_table assocs, pes, topics;
+    struct rg_heap heap;
+    struct asap_message rx, tx;
+    struct wire_report report;
+    uint8_t octets[ASAP_MESSAGE_MAX];
+};
+
+/* --- registrar.c
+ * ---------------------------------------------------------------------------------- */
+
+/** Encodes rg->tx and sends it. */
+void rg_send(struct rg *rg, uint64_t assoc);
+uint64_t rg_hash_handle(const struct rg *rg, struct pool_handle handle, uint32_t pe_id);
+uint64_t rg_hash_number(const struct rg *rg, uint64_t number);
+/** Whether an event that a peer can provoke at will may still be said. */
+bool rg_may_say(struct rg *rg, struct tm_us now);
+
+enum rg_change { RG_ADDED, RG_ALTERED, RG_LOAD, RG_REMOVED };
+/** An element has changed. The one place for whoever wants to know. */
+void rg_changed(struct rg *rg, enum rg_change change, struct pool_handle handle, uint32_t pe_id,
+                struct tm_us now);
+
+/* --- assoc.c
+ * -------------------------------------------------------------------------------------- */
+
+struct rg_assoc *rg_assoc_find(const struct rg *rg, uint64_t id);
+/** LOCAL_ASSOC comes into being by itself. NULL: unknown, or memory is out. */
+struct rg_assoc *rg_assoc_of_message(struct rg *rg, uint64_t id);
+bool rg_assoc_has(const struct rg_assoc *assoc, const struct ip_address *address);
+/** "10.0.0.1" of its first address, "this host". Returns out. */
+const char *rg_assoc_text(const struct rg_assoc *assoc, char *out, size_t size);
+#define RG_ASSOC_TEXT_MAX IP_ADDRESS_TEXT_MAX
+/** Ends an association ourselves: ABORT, and what followed from it goes. */
+void rg_assoc_abort(struct rg *rg, struct rg_assoc *assoc, const char *reason, struct tm_us now);
+/** One more malformed message; ends the association when there were too many. */
+void rg_assoc_malformed(struct rg *rg, struct rg_assoc *assoc, struct tm_us now);
+bool rg_assoc_may_register(const struct rg *rg, const struct rg_assoc *assoc);
+void rg_assoc_free_all(struct rg *rg);
+
+/* --- registration.c
+ * --------------------------------------------------------------------------------- */
+
+void rg_registration(struct rg *rg, struct rg_assoc *assoc, struct tm_us now);
+void rg_deregistration(struct rg *rg, struct rg_assoc *assoc, struct tm_us now);
+/** Answers rx, which could not be read, with the cause of the report; false: it is no request. */
+bool rg_refuse_malformed(struct rg *rg, struct rg_assoc *assoc, struct tm_us now);
+/**
+ * Takes an element out of the handlespace, with its event. False: memory is out, it is still there.
+ * The handle may be the element's own.
+ */
+bool rg_remove(struct rg *rg, struct pool_handle handle, uint32_t pe_id, const char *reason,
+               struct tm_us now);
+void rg_expire(struct rg *rg, struct tm_us now);
+
+/* --- resolution.c
+ * ------------------------------------------------------------------------------------- */
+
+void rg_resolution(struct rg *rg, struct rg_assoc *assoc, struct tm_us now);
+void rg_topic_changed(struct rg *rg, struct pool_handle handle, struct tm_us now);
+/** The timer of a topic: tells the subscribers. */
+void rg_topic_due(struct rg *rg, struct rg_topic *topic);
+void rg_unsubscribe_all(struct rg *rg, struct rg_assoc *assoc);
+
+/* --- liveness.c
+ * ---------------------------------------------------------------------------------------- */
+
+struct rg_pe *rg_pe_find(const struct rg *rg, struct pool_handle handle, uint32_t pe_id);
+/** The record of a PE, made if there is none; NULL: memory is out. */
+struct rg_pe *rg_pe_get(struct rg *rg, struct pool_handle handle, uint32_t pe_id, bool *ret_new);
+void rg_pe_drop(struct rg *rg, struct rg_pe *pe);
+/** Accepted over that association: reports are void, the watch starts anew. */
+void rg_pe_registered(struct rg *rg, struct rg_pe *pe, uint64_t assoc, struct tm_us now);
+/** Asks it at once, unless it is being asked. */
+void rg_pe_ask(struct rg *rg, struct rg_pe *pe, bool by_report, struct tm_us now);
+void rg_keep_alive_ack(struct rg *rg, struct rg_assoc *assoc, struct tm_us now);
+void rg_unreachable(struct rg *rg, struct rg_assoc *assoc, struct tm_us now);
+void rg_pe_due(struct rg *rg, struct rg_pe *pe, struct tm_us now);
+/** New intervals apply at once. */
+void rg_pe_reschedule_all(struct rg *rg, struct tm_us now);
+
+#endif
