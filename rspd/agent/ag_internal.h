@@ -305,6 +305,7 @@ struct ag_suspect {
     uint32_t tries;
     bool absent;   /* a registrar's answer was without it */
     bool reported; /* reported_at counts */
+    bool trial;    /* used again to see whether it fails: there is no other way to try it */
     struct tm_us failed_at, reported_at;
     enum transport_protocol protocol;
     uint16_t port;

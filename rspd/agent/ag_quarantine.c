@@ -135,7 +135,12 @@ void ag_suspect_probe(struct ag *ag, struct ag_suspect *suspect, struct tm_us no
         suspect_free(ag, suspect); /* gone from the scope: nothing to come back */
         return;
     }
-    if (suspect->address_count > 0) {
+    if (suspect->trial) {
+        ag_suspect_release(ag, suspect, "it did not fail again");
+        return;
+    }
+    suspect->trial = suspect->protocol != TRANSPORT_TCP && suspect->protocol != TRANSPORT_NONE;
+    if (suspect->address_count > 0 && !suspect->trial) {
         struct action *action = outbox_add(ag->out, ACTION_TRY_PE);
         if (action != NULL) {
             action->pe_id = suspect->pe_id;
@@ -163,7 +168,8 @@ void ag_tried(struct ag *ag, uint32_t pe_id, bool reachable, struct tm_us now)
 
 bool ag_quarantined(const struct ag *ag, struct pool_handle handle, uint32_t pe_id)
 {
-    return ag_suspect_find(ag, handle, pe_id) != NULL;
+    const struct ag_suspect *s = ag_suspect_find(ag, handle, pe_id);
+    return s != NULL && !s->trial;
 }
 
 void ag_suspects_answer(struct ag *ag, const struct asap_message *msg)
@@ -232,16 +238,17 @@ void ag_report(struct ag *ag, struct pool_handle handle, uint32_t pe_id, int err
     }
     struct ag_suspect *s = ag_suspect_find(ag, handle, pe_id);
     ag->out->cause = 0;
-    bool again = s != NULL;
+    bool again = s != NULL && !s->trial;
     if (!again) {
         ag->out->cause =
             outbox_event(ag->out, EVENT_PE_UNREACHABLE, handle, pe_id, ag->home.id,
                          "a program of this host could not reach it: %s", error_name(error));
-        s = suspect_new(ag, handle, pe_id);
+        s = s != NULL ? s : suspect_new(ag, handle, pe_id);
     }
     if (s != NULL) {
         (void)learn(ag, s);
         s->failed_at = now;
+        s->trial = false;
         unlist(ag, s);
         list_newest(ag, s);
     }

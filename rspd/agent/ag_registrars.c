@@ -35,10 +35,8 @@ struct ag_registrar *ag_registrar_find(struct ag *ag, uint32_t id,
         if (id != 0 && r->id == id) {
             return r;
         }
-        if ((id != 0 && r->id != 0) || (r->port != port && r->other_port != port)) {
-            continue;
-        }
-        for (size_t k = 0; k < count && by_address == NULL; k++) {
+        bool port_fits = r->port == port || r->other_port == port;
+        for (size_t k = 0; k < count && port_fits && by_address == NULL; k++) {
             if (has_address(r->addresses, r->address_count, &addresses[k])) {
                 by_address = r;
             }
@@ -163,6 +161,26 @@ static void take_source(struct ag_registrar *r, const struct ip_address *source,
     r->addresses[r->address_count - 1] = *source;
 }
 
+/* The list entry that is the present home, if any. */
+static bool is_home(const struct ag *ag, const struct ag_registrar *r)
+{
+    if (ag->home.assoc == 0 || ag->home.assoc == LOCAL_ASSOC) {
+        return false;
+    }
+    if (ag->home.id != 0 && r->id != 0) {
+        return ag->home.id == r->id;
+    }
+    if (ag->home.port != r->port && ag->home.port != r->other_port) {
+        return false;
+    }
+    for (uint8_t i = 0; i < ag->home.address_count; i++) {
+        if (has_address(r->addresses, r->address_count, &ag->home.addresses[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void ag_announce(struct ag *ag, const struct ip_address *source, uint16_t source_port,
                  const uint8_t *octets, size_t len, struct tm_us now)
 {
@@ -183,12 +201,15 @@ void ag_announce(struct ag *ag, const struct ip_address *source, uint16_t source
     struct ag_registrar *r =
         ag_registrar_find(ag, ag->rx.server_id, count > 0 ? list : &from, count > 0 ? count : 1,
                           count > 0 ? port : source_port);
-    bool fresh = r == NULL || !r->heard;
+    bool fresh = r == NULL || !r->heard || r->id != ag->rx.server_id;
     if (r == NULL) {
         r = new_entry(ag);
     }
     if (r == NULL) {
         return;
+    }
+    if (is_home(ag, r)) {
+        ag->home.id = ag->rx.server_id; /* a configured one without name, or started anew */
     }
     r->id = ag->rx.server_id;
     if (count > 0 && !r->is_static) {
@@ -207,26 +228,6 @@ void ag_announce(struct ag *ag, const struct ip_address *source, uint16_t source
                            ip_address_format(&r->addresses[0], text, sizeof(text)), r->port);
     }
     ag_hunt_heard(ag, r, now);
-}
-
-/* The list entry that is the present home, if any. */
-static bool is_home(const struct ag *ag, const struct ag_registrar *r)
-{
-    if (ag->home.assoc == 0 || ag->home.assoc == LOCAL_ASSOC) {
-        return false;
-    }
-    if (ag->home.id != 0 && r->id != 0) {
-        return ag->home.id == r->id;
-    }
-    if (ag->home.port != r->port && ag->home.port != r->other_port) {
-        return false;
-    }
-    for (uint8_t i = 0; i < ag->home.address_count; i++) {
-        if (has_address(r->addresses, r->address_count, &ag->home.addresses[i])) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static struct ag_registrar_info info_of_home(const struct ag *ag)

@@ -54,7 +54,7 @@ static bool filter(void *ctx, const struct hs_element *e)
     }
     struct ag_suspect *suspect =
         s->ag->suspect_count > 0 ? ag_suspect_find(s->ag, e->handle, e->pe_id) : NULL;
-    if (suspect == NULL) {
+    if (suspect == NULL || suspect->trial) {
         return true;
     }
     if (s->ag->local_hs != NULL && tm_before(suspect->failed_at, e->registered)) {

@@ -79,6 +79,36 @@ Test(agent_quarantine, probe_schedule)
     fx_free(fx);
 }
 
+/* A PE that only its own protocol can tell alive is used again on trial */
+Test(agent_quarantine, udp_on_trial)
+{
+    struct fx *fx = fx_new(NULL);
+    struct hs_limits limits = {100, 100, 100};
+    struct hs *hs = hs_new(&limits, 1);
+    ag_local_registrar(fx->ag, 99, hs, fx->now);
+    struct ip_address ip = fx_ip("10.0.0.5");
+    struct pool_element e = {
+        .pe_id = 1,
+        .home_id = 99,
+        .user = {.protocol = TRANSPORT_UDP, .port = 53, .address_count = 1, .addresses = &ip},
+        .policy = {.type = POLICY_RR}};
+    cr_assert_eq(hs_register(hs, web(), &e, -1, 0, fx->now), HS_ADDED);
+    fx_pass(fx, 10);
+    ag_report(fx->ag, web(), 1, -ECONNREFUSED, fx->now);
+    cr_assert(ag_quarantined(fx->ag, web(), 1));
+    fx_pass(fx, 1000);
+    cr_assert_eq(fx_count_kind(fx, ACTION_TRY_PE), 0);
+    cr_assert_not(ag_quarantined(fx->ag, web(), 1));
+    ag_report(fx->ag, web(), 1, -ECONNREFUSED, fx->now);
+    cr_assert(ag_quarantined(fx->ag, web(), 1));
+    fx_pass(fx, 4000);
+    cr_assert_not(ag_quarantined(fx->ag, web(), 1));
+    fx_pass(fx, 30000);
+    cr_assert_eq(fx->ag->suspect_count, 0);
+    fx_free(fx);
+    hs_free(hs);
+}
+
 /* All that fit are in quarantine: the one that failed longest ago is tried */
 Test(agent_quarantine, better_an_old_failure_than_none)
 {

@@ -125,6 +125,18 @@ Test(agent_registrars, static_ones_never_expire)
     fx_free(fx);
 }
 
+/* A registrar started anew under another id is one registrar, and the home is known by it. */
+Test(agent_registrars, same_endpoint_new_id)
+{
+    struct fx *fx = fx_new(NULL);
+    (void)fx_home(fx, 1, "10.0.0.1");
+    fx_announce(fx, 2, "10.0.0.1");
+    cr_assert_eq(listed(fx), 1);
+    cr_assert_eq(ag_registrars_heard(fx->ag, fx->now), 1);
+    cr_assert_eq(fx->ag->home.id, 2);
+    fx_free(fx);
+}
+
 static unsigned take_connects(struct fx *fx, uint64_t *assocs, unsigned max)
 {
     unsigned n = 0;
