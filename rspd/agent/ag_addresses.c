@@ -245,8 +245,9 @@ void ag_host_addresses(struct ag *ag, const struct ip_address *addresses, size_t
     }
     memcpy(ag->host, list, sizeof(list));
     ag->host_count = n;
-    ag->out->cause = 0;
+    uint64_t before = ag->out->cause;
     ag->out->cause = outbox_event(ag->out, EVENT_ADDRESSES_CHANGED, (struct pool_handle){0}, 0, 0,
                                   "the host has %u usable addresses now", n);
     ag_pes_readdress(ag, now);
+    ag->out->cause = before;
 }

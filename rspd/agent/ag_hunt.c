@@ -328,7 +328,6 @@ void ag_home_lost(struct ag *ag, bool disconnect, const char *why, struct tm_us 
 
 void ag_local_registrar(struct ag *ag, uint32_t id, struct hs *hs, struct tm_us now)
 {
-    ag->out->cause = 0;
     ag->local_hs = hs;
     ag->local_id = hs != NULL ? id : 0;
     if (hs != NULL) {

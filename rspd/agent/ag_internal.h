@@ -373,6 +373,19 @@ struct ag {
     struct asap_message rx, tx; /* what is being decoded, what is being encoded */
 };
 
+/**
+ * Names what led to the things that happen now: what the caller said in the outbox, else
+ * `fallback`. Returns the outbox's earlier value, to be put back at the end.
+ */
+static inline uint64_t ag_cause(struct ag *ag, uint64_t fallback)
+{
+    uint64_t before = ag->out->cause;
+    if (before == 0) {
+        ag->out->cause = fallback;
+    }
+    return before;
+}
+
 /** Encodes ag->tx and sends it. */
 void ag_send_tx(struct ag *ag, uint64_t assoc);
 

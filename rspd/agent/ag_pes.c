@@ -144,7 +144,6 @@ uint32_t ag_pe_add(struct ag *ag, const struct ag_pe *pe, struct tm_us now, int 
 {
     struct ag_pe mine = *pe;
     struct ag_local *local = NULL;
-    ag->out->cause = pe->cause;
     int err = check(ag, pe);
     if (err < 0) {
         *ret_error = err;
@@ -171,7 +170,9 @@ uint32_t ag_pe_add(struct ag *ag, const struct ag_pe *pe, struct tm_us now, int 
         return 0;
     }
     *ret_error = 0;
+    uint64_t before = ag_cause(ag, pe->cause);
     ag_pe_fsm(ag, local, AG_EV_START, now);
+    ag->out->cause = before;
     return mine.pe_id;
 }
 
@@ -181,13 +182,14 @@ void ag_pe_remove(struct ag *ag, uint32_t pe_id, const char *reason, struct tm_u
     if (local == NULL || local->removing) {
         return;
     }
-    ag->out->cause = local->pe.cause;
+    uint64_t before = ag_cause(ag, local->pe.cause);
     ag->out->cause =
         outbox_event(ag->out, EVENT_LOCAL_GONE, local->pe.handle, pe_id, ag->home.id,
                      "leaves the scope: %s", reason != NULL ? reason : "its owner said so");
     local->removing = true;
     ag_pool_own(ag, local, now);
     ag_pe_fsm(ag, local, AG_EV_LEAVE, now);
+    ag->out->cause = before;
 }
 
 int ag_pe_policy(struct ag *ag, uint32_t pe_id, const struct policy *policy, struct tm_us now)
@@ -205,12 +207,13 @@ int ag_pe_policy(struct ag *ag, uint32_t pe_id, const struct policy *policy, str
         return 0;
     }
     local->pe.policy = *policy;
-    ag->out->cause = local->pe.cause;
+    uint64_t before = ag_cause(ag, local->pe.cause);
     ag_pool_own(ag, local, now);
     /* New words do not correct a refusal. */
     if (local->state != AG_PE_REFUSED || other_type) {
         ag_pe_fsm(ag, local, AG_EV_CHANGED, now);
     }
+    ag->out->cause = before;
     return 0;
 }
 
@@ -226,7 +229,7 @@ int ag_pe_withhold(struct ag *ag, uint32_t pe_id, const char *reason, struct tm_
     if (was == local->withheld) {
         return 0;
     }
-    ag->out->cause = local->pe.cause;
+    uint64_t before = ag_cause(ag, local->pe.cause);
     ag->out->cause = outbox_event(
         ag->out, reason != NULL ? EVENT_LOCAL_WITHHELD : EVENT_LOCAL_BACK, local->pe.handle, pe_id,
         ag->home.id, reason != NULL ? "withheld: %s" : "back%s", reason != NULL ? reason : "");
@@ -236,6 +239,7 @@ int ag_pe_withhold(struct ag *ag, uint32_t pe_id, const char *reason, struct tm_
         ag_suspect_release(ag, suspect, "its host says that it serves again");
     }
     ag_pe_fsm(ag, local, reason != NULL ? AG_EV_LEAVE : AG_EV_START, now);
+    ag->out->cause = before;
     return 0;
 }
 
@@ -274,13 +278,11 @@ bool ag_pe_next(const struct ag *ag, uint32_t *cursor, struct ag_pe_info *ret)
 
 void ag_pes_event(struct ag *ag, enum ag_pe_event ev, struct tm_us now)
 {
-    uint64_t cause = ag->out->cause;
     for (uint32_t i = 0; i < ag->local_slots; i++) {
         if (ag->locals[i] != NULL) {
             ag_pe_fsm(ag, ag->locals[i], ev, now);
         }
     }
-    ag->out->cause = cause;
 }
 
 void ag_pes_readdress(struct ag *ag, struct tm_us now)

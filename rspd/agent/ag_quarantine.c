@@ -157,7 +157,6 @@ void ag_tried(struct ag *ag, uint32_t pe_id, bool reachable, struct tm_us now)
 {
     struct ag_suspect *next;
     (void)now; /* the next try is set already */
-    ag->out->cause = 0;
     for (struct ag_suspect *s = ag->oldest_suspect; s != NULL && reachable; s = next) {
         next = s->newer;
         if (s->pe_id == pe_id) {
@@ -237,7 +236,7 @@ void ag_report(struct ag *ag, struct pool_handle handle, uint32_t pe_id, int err
         return;
     }
     struct ag_suspect *s = ag_suspect_find(ag, handle, pe_id);
-    ag->out->cause = 0;
+    uint64_t before = ag->out->cause;
     bool again = s != NULL && !s->trial;
     if (!again) {
         ag->out->cause =
@@ -259,4 +258,5 @@ void ag_report(struct ag *ag, struct pool_handle handle, uint32_t pe_id, int err
     }
     drop_from_cache(ag, handle, pe_id);
     send_report(ag, handle, pe_id, s, now);
+    ag->out->cause = before;
 }

@@ -505,17 +505,14 @@ void ag_pe_response(struct ag *ag, const struct asap_message *msg, struct tm_us 
     if (local == NULL || !msg->has_handle || !pool_handle_equal(msg->handle, local->pe.handle)) {
         return;
     }
-    ag->out->cause = local->pe.cause;
+    uint64_t before = ag_cause(ag, local->pe.cause);
     if (msg->type == ASAP_DEREGISTRATION_RESPONSE) {
         ag_pe_fsm(ag, local, msg->cause_count > 0 ? AG_EV_LEAVE_REFUSED : AG_EV_LEFT, now);
-        return;
-    }
-    if ((msg->flags & ASAP_FLAG) == 0) { /* R decides; a cause is a warning then */
+    } else if ((msg->flags & ASAP_FLAG) == 0) { /* R decides; a cause is a warning then */
         ag_pe_fsm(ag, local, AG_EV_ACCEPTED, now);
-        return;
-    }
-    if (local->state == AG_PE_REGISTERING || local->state == AG_PE_REREGISTERING) {
+    } else if (local->state == AG_PE_REGISTERING || local->state == AG_PE_REREGISTERING) {
         struct asap_cause none = {.code = CAUSE_UNSPECIFIED};
         refused(ag, local, msg->cause_count > 0 ? &msg->causes[0] : &none, now);
     }
+    ag->out->cause = before;
 }

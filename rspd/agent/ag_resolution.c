@@ -364,7 +364,6 @@ int ag_resolve(struct ag *ag, const struct ag_query *query, uint64_t request, st
                struct ag_answer *ret)
 {
     memset(ret, 0, sizeof(*ret));
-    ag->out->cause = 0;
     ret->result = check(ag, query);
     if (ret->result != 0 || answer_now(ag, query, now, ret)) {
         explain(ag, query, ret, now);
@@ -395,7 +394,6 @@ bool ag_resolve_take(struct ag *ag, uint64_t request, struct tm_us now, struct a
         return false;
     }
     memset(ret, 0, sizeof(*ret));
-    ag->out->cause = 0;
     if (ag->local_hs != NULL) {
         ag_select(ag, ag->local_hs, &waiter->query, now, ret);
     } else if (!waiter->unanswered) {

@@ -126,7 +126,6 @@ static struct ag_peer *accepted_place(struct ag *ag)
 void ag_assoc_up(struct ag *ag, uint64_t assoc, const struct ip_address *peers, size_t count,
                  uint16_t port, struct tm_us now)
 {
-    ag->out->cause = 0;
     if (assoc == 0 || assoc == ag->home.assoc || accepted_find(ag, assoc) != NULL ||
         ag_hunt_up(ag, assoc, peers, count, port, now)) {
         return;
@@ -144,7 +143,6 @@ void ag_assoc_up(struct ag *ag, uint64_t assoc, const struct ip_address *peers, 
 
 void ag_assoc_down(struct ag *ag, uint64_t assoc, struct tm_us now)
 {
-    ag->out->cause = 0;
     if (assoc == 0 || ag_hunt_down(ag, assoc, now)) {
         return;
     }
@@ -195,7 +193,6 @@ void ag_message(struct ag *ag, uint64_t assoc, const uint8_t *octets, size_t len
 {
     struct wire_report report = {0};
     struct ag_peer *peer = assoc == ag->home.assoc ? &ag->home : accepted_find(ag, assoc);
-    ag->out->cause = 0;
     if (assoc == 0 || peer == NULL) {
         return;
     }
@@ -267,8 +264,10 @@ static void run_timer(struct ag *ag, struct ag_timer *timer, struct tm_us now)
 void ag_timer(struct ag *ag, struct tm_us now)
 {
     struct ag_timer *timer;
+    uint64_t before = ag->out->cause;
     while ((timer = ag_timers_take_due(&ag->timers, now)) != NULL) {
         ag->out->cause = 0;
         run_timer(ag, timer, now);
     }
+    ag->out->cause = before;
 }

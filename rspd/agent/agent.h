@@ -11,6 +11,9 @@
  * A PE that nobody outside could reach (loopback listener, registrar elsewhere) is registered
  * nowhere, state "unregistered" with a reason, and serves this host's PUs all the same.
  *
+ * Cause and effect: the outbox's `cause`, set by the caller, is the cause of whatever a call brings
+ * about; where it is 0, a PE's own cause counts.
+ *
  * Threads: none; every function is called by the loop thread, which is registered with
  * hs_thread_register().
  */

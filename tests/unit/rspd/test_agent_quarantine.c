@@ -203,6 +203,24 @@ Test(agent_quarantine, reports_are_limited)
     fx_free(fx);
 }
 
+/* Every event names what led to it (issue A: a later "why"). */
+Test(agent_quarantine, events_are_chained)
+{
+    struct fx *fx = fx_new(NULL);
+    (void)with_pool(fx, 2);
+    fx->box.cause = 4711;
+    ag_report(fx->ag, web(), 1, -ETIMEDOUT, fx->now);
+    cr_assert_eq(fx->box.cause, 4711);
+    struct action *a = fx_next(fx, ACTION_EVENT);
+    cr_assert(a->event.kind == EVENT_PE_UNREACHABLE && a->event.cause == 4711);
+    uint64_t id = a->event.id;
+    a = fx_next(fx, ACTION_EVENT);
+    cr_assert(a->event.kind == EVENT_PE_QUARANTINED && a->event.cause == id);
+    a = fx_next(fx, ACTION_SEND);
+    cr_assert_eq(a->event.cause, id);
+    fx_free(fx);
+}
+
 Test(agent_quarantine, bounded_and_harmless)
 {
     struct fx *fx = fx_new(NULL);
