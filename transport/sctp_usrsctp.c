@@ -11,10 +11,9 @@
  *
  * Time: the stack has no "next timeout", it must be told how much time has passed. While something
  * is unacknowledged, being opened or ended, or a heartbeat has not been answered, it hears every
- * 10 ms; with idle associations every 150 ms, which makes heartbeats up to that much late; without
- * associations never (T-12). The heartbeat interval is shortened accordingly, so that a silent peer
- * is lost in the same time as with the kernel (T-9). Before every input and output the time is
- * brought up to date, so that a timer started then has its full length.
+ * 10 ms; with idle associations every 170 ms, which makes heartbeats up to that much late; without
+ * associations never (T-12). Before every input and output the time is brought up to date, so that
+ * a timer started then has its full length.
  */
 #include "transport/tp_internal.h"
 #include "transport/udp.h"
@@ -31,7 +30,7 @@
 #include <usrsctp.h>
 
 #define FAST_MS         10
-#define SLOW_MS         150
+#define SLOW_MS         170
 #define LINGER_MS       2000 /* the stack buries associations a while after their end */
 #define BATCHES_MAX     4
 #define ACTIVE_CHECKED  64
@@ -219,10 +218,7 @@ static int set_options(struct socket *sock, const struct tp_config *c)
     const struct sctp_rtoinfo rto = {
         .srto_initial = c->rto_initial_ms, .srto_min = c->rto_min_ms, .srto_max = c->rto_max_ms};
     const struct sctp_assocparams assoc = {.sasoc_asocmaxrxt = (uint16_t)c->assoc_max_retrans};
-    const uint32_t early = SLOW_MS + c->rto_min_ms / 2;
-    const struct sctp_paddrparams path = {.spp_hbinterval = c->heartbeat_ms > 2 * early
-                                                                ? c->heartbeat_ms - early
-                                                                : c->heartbeat_ms / 2,
+    const struct sctp_paddrparams path = {.spp_hbinterval = c->heartbeat_ms,
                                           .spp_pathmtu = PATH_MTU,
                                           .spp_flags = SPP_HB_ENABLE | SPP_PMTUD_DISABLE,
                                           .spp_pathmaxrxt = (uint16_t)c->path_max_retrans};

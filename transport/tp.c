@@ -630,7 +630,7 @@ void tp_config_default(struct tp_config *ret)
         .rto_initial_ms = 500,
         .rto_min_ms = 100,
         .rto_max_ms = 500,
-        .heartbeat_ms = 500,
+        .heartbeat_ms = 250,
         .path_max_retrans = 2,
         .assoc_max_retrans = 3,
         .max_init_retrans = 3,
