@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What an idle agent with ten elements costs: memory, processor, wake-ups."""
+import os
+import time
+
+import rsp
+
+TEN = """
+import socket, signal
+held = [socket.create_server(('0.0.0.0', 20000 + n)) for n in range(10)]
+signal.pause()
+"""
+
+
+def pss_kib(pid):
+    for line in rsp.pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1])
+    raise AssertionError("no Pss")
+
+
+def switches(pid):
+    """Context switches of all threads: each wake-up costs at least one."""
+    total = 0
+    for task in rsp.pathlib.Path(f"/proc/{pid}/task").iterdir():
+        for line in (task / "status").read_text().splitlines():
+            if line.startswith("voluntary_ctxt_switches"):
+                total += int(line.split()[1])
+    return total
+
+
+def cpu_seconds(pid):
+    fields = rsp.pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_idle_cost(agent):
+    agent.start(rsp.PYTHON, "-c", TEN, name="ten", pool="web")
+    agent.wait_pes("web", 10)
+    pid = agent.daemon.pid
+    # A window of time is what is measured here; there is no event to wait for.
+    time.sleep(3)  # registrations have settled
+    wakes, cpu, start = switches(pid), cpu_seconds(pid), time.monotonic()
+    time.sleep(10)
+    seconds = time.monotonic() - start
+    wakes = (switches(pid) - wakes) / seconds
+    cpu = (cpu_seconds(pid) - cpu) / seconds
+    pss = pss_kib(pid)
+    print(f"PSS {pss} KiB, {wakes:.1f} wake-ups/s, CPU {cpu * 100:.2f} %")
+    assert pss <= 4096
+    assert wakes <= (12 if hasattr(agent, "registrar") else 2)
+    assert cpu < 0.001

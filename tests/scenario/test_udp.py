@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A pool of UDP servers: dig against dnsmasq."""
+import rsp
+
+
+def dnsmasq(host, label, port):
+    return host.start("dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
+                      f"--port={port}", "--listen-address=127.0.0.1", "--bind-interfaces",
+                      f"--txt-record=who.test,{label}", "--user=root", name=f"dns-{label}",
+                      shim=True, env={"RSP_BIND": f"{port}/udp=dns"})
+
+
+def ask(host, *options):
+    return host.run("dig", "+short", "+timeout=2", *options, "@dns.pool.alt", "who.test", "TXT",
+                    shim=True)
+
+
+def test_dig_is_answered_by_a_living_server(agent):
+    servers = {f"d{n}": dnsmasq(agent, f"d{n}", 5300 + n) for n in range(2)}
+    agent.wait_pes("dns", 2)
+    seen = {ask(agent).stdout.strip().strip('"') for _ in range(4)}
+    assert seen == {"d0", "d1"}
+    servers["d0"].kill()
+    for _ in range(4):  # from the very next datagram on
+        result = ask(agent, "+tries=1")
+        assert result.stdout.strip() == '"d1"', result.stdout + result.stderr
+    agent.wait_pes("dns", 1)
+
+
+def test_unreachable_port_becomes_a_failure_report(agent):
+    """An element that nobody serves: the ICMP error on a connected socket is reported, and the next
+    datagram goes to another."""
+    server = dnsmasq(agent, "d0", 5300)
+    agent.wait_pes("dns", 1)
+    program = """
+import socket, signal
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(('127.0.0.1', 5301))
+import ctypes, os
+libc = ctypes.CDLL(None)
+libc.syscall(3, s.fileno())  # close(2) unseen by the shim: the life fd stays, the port is shut
+signal.pause()
+"""
+    liar = agent.start(rsp.PYTHON, "-c", program, name="liar", shim=True,
+                       env={"RSP_BIND": "5301/udp=dns"})
+    agent.wait_pes("dns", 2)
+    for _ in range(8):
+        ask(agent, "+tries=2", "+timeout=1")
+    rsp.wait_until(lambda: "pe-unreachable" in agent.daemon.output(), 10, "the failure report")
+    for _ in range(4):
+        assert ask(agent, "+tries=1").stdout.strip() == '"d0"'
+    assert liar.running() and server.running()
