@@ -169,7 +169,7 @@ class Host:
     def environment(self, pool=None, shim=False, extra=None):
         env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(self.dir),
                "LC_ALL": "C.UTF-8", "RSP_SOCKET": str(self.socket), "TMPDIR": str(self.dir),
-               "PYTHONDONTWRITEBYTECODE": "1"}
+               "RSP_LIBRARY": str(SHIM), "PYTHONDONTWRITEBYTECODE": "1"}
         if shim or pool:
             env["LD_PRELOAD"] = str(SHIM)
         if pool:
@@ -208,8 +208,8 @@ class Host:
 
     def start_rspd(self, *args, registrar="yes", interfaces="lo", deadline=15.0, env=None):
         """Starts rspd and waits until it answers."""
-        command = [RSPD, "--socket", self.socket, "--registrar", registrar,
-                   "--scope", self.world.scope]
+        command = [RSPD, "--socket", self.socket, "--runtime-dir", self.socket.parent,
+                   "--registrar", registrar, "--scope", self.world.scope]
         if interfaces:
             command += ["--interfaces", interfaces]
         self.daemon = self.start(*command, *args, name="rspd", env=env)

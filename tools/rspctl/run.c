@@ -34,11 +34,12 @@ static void set(struct plan *plan, const char *name, const char *value)
     }
 }
 
-/** Where the shim is: --library, beside us in the build tree, or as installed. */
+/** Where the shim is: --library, $RSP_LIBRARY, beside us in the build tree, or as installed. */
 static int find_library(const struct ctl *ctl, char *out, size_t size)
 {
     char self[PATH_MAX];
     const char *wanted = ctl->opt[OPT_LIBRARY];
+    wanted = wanted != NULL ? wanted : getenv("RSP_LIBRARY");
     if (wanted != NULL) {
         char *full = realpath(wanted, NULL);
         (void)snprintf(out, size, "%s", full != NULL ? full : wanted);
