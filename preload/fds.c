@@ -24,28 +24,31 @@ static bool is_private(int fd, const struct pre_fd *record)
            pre_fd_inode(fd) == record->inode;
 }
 
-/** What has to happen before a marked descriptor of the program goes away. */
+/**
+ * What has to happen before a marked descriptor of the program goes away. A stale record is left: a
+ * vfork() child, in which the number may be gone already, shares the table with its parent.
+ */
 static void before_close(int fd, const struct pre_fd *record)
 {
     int saved = errno;
-    bool same = pre_fd_inode(fd) == record->inode;
+    if (pre_fd_inode(fd) != record->inode) {
+        errno = saved;
+        return;
+    }
     switch (record->kind) {
     case PRE_FD_LISTEN:
     case PRE_FD_PENDING:
     case PRE_FD_INTENT:
-        if (same) {
-            pre_listen_closing(fd, record);
-        }
+        pre_listen_closing(fd, record);
         break;
     case PRE_FD_PROGRESS:
-        if (same) {
-            pre_connect_closing(fd, record);
-        }
-        pre_fd_clear(fd, NULL);
+        pre_connect_closing(fd, record);
         break;
     default:
-        pre_fd_clear(fd, record);
         break;
+    }
+    if (getpid() == pre_home_pid()) {
+        pre_fd_clear(fd, NULL);
     }
     errno = saved;
 }

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "preload/pools.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool learn(const char *handle, uint8_t number, const char *asked, struct pre_pool_info *ret)
+{
+    static uint8_t octets[512];
+    char name[64];
+    struct lp_writer w;
+    struct lp_message msg;
+    uint8_t cookie[4] = {127, 42, 0, number};
+    (void)snprintf(name, sizeof(name), "%s.pool.alt", handle);
+    lp_begin(&w, octets, sizeof(octets), LP_NAME_REPLY, 1);
+    lp_put_octets(&w, LP_T_HANDLE, handle, strlen(handle));
+    lp_put_octets(&w, LP_T_COOKIE4, cookie, sizeof(cookie));
+    lp_put_str(&w, LP_T_NAME, name);
+    cr_assert_eq(lp_parse(octets, (size_t)lp_finish(&w), &msg), 0);
+    return pre_pool_learn(&msg, asked, 1000, ret);
+}
+
+Test(pools, found_by_name_cookie_and_handle)
+{
+    struct pre_pool_info info;
+    struct pre_pool_info again;
+    cr_assert_not(pre_pool_by_name("web.pool.alt", &info));
+    cr_assert(learn("web", 7, "Web.Other.Suffix", &info));
+    cr_assert_str_eq(info.cookie_text4, "127.42.0.7");
+    cr_assert(pre_pool_by_name("WEB.pool.alt.", &again) && again.index == info.index);
+    cr_assert(pre_pool_by_name("web.other.suffix", &again) && again.index == info.index);
+    cr_assert_not(pre_pool_by_name("web.pool.alt.x", &again));
+    struct ip_address cookie = {.family = IP_V4, .octets = {127, 42, 0, 7}};
+    cr_assert(pre_pool_by_cookie(&cookie, &again) && again.index == info.index);
+    cr_assert_eq(pre_pool_by_handle(pool_handle_of("web")), info.index);
+    uint8_t handle[POOL_HANDLE_MAX];
+    cr_assert_eq(pre_pool_handle(info.index, handle), 3);
+    cr_assert_arr_eq(handle, "web", 3);
+    cr_assert_eq(pre_pool_handle(PRE_POOL_NONE, handle), 0);
+}
+
+Test(pools, the_table_is_bounded)
+{
+    char handle[32];
+    unsigned refused = 0;
+    for (int i = 0; i < PRE_POOLS_MAX + 10; i++) {
+        (void)snprintf(handle, sizeof(handle), "pool-%d", i);
+        refused += pre_pool_by_handle(pool_handle_of(handle)) == PRE_POOL_NONE;
+    }
+    cr_assert_eq(refused, 10);
+    cr_assert_eq(pre_pool_by_handle((struct pool_handle){0}), PRE_POOL_NONE);
+}
+
+Test(pools, last_answers)
+{
+    struct pre_pool_info info;
+    struct lp_pe pe = {.protocol = TRANSPORT_TCP, .port = 80, .address_count = 1};
+    struct lp_pe got;
+    cr_assert(learn("web", 7, NULL, &info));
+    for (uint32_t id = 1; id <= 6; id++) {
+        pe.pe_id = id;
+        pre_pool_answered(info.index, &pe, 1000 + id);
+    }
+    cr_assert(pre_pool_last(info.index, 2000, 30000, NULL, 0, 0, TRANSPORT_TCP, &got));
+    cr_assert_eq(got.pe_id, 6, "the newest");
+    uint32_t avoid[] = {6, 5};
+    cr_assert(pre_pool_last(info.index, 2000, 30000, avoid, 2, 0, TRANSPORT_TCP, &got));
+    cr_assert_eq(got.pe_id, 4);
+    cr_assert_not(pre_pool_last(info.index, 2000, 30000, NULL, 0, 1, TRANSPORT_TCP, &got),
+                  "only the last four are kept");
+    cr_assert(pre_pool_last(info.index, 2000, 30000, NULL, 0, 3, TRANSPORT_TCP, &got));
+    cr_assert_not(pre_pool_last(info.index, 2000, 30000, NULL, 0, 0, TRANSPORT_UDP, &got));
+    cr_assert_not(pre_pool_last(info.index, 40000, 30000, NULL, 0, 0, TRANSPORT_TCP, &got));
+    pre_pool_failed(info.index, 6);
+    cr_assert(pre_pool_last(info.index, 2000, 30000, NULL, 0, 0, TRANSPORT_TCP, &got));
+    cr_assert_eq(got.pe_id, 5);
+}
