@@ -385,6 +385,7 @@ static int start_local(struct daemon *d, char *error, size_t size)
                                .handlespace = handlespace,
                                .is_registrar = is_registrar,
                                .status = fill_status,
+                               .settle = machines_drain,
                                .ctx = d};
     d->requests = requests_new(&env);
     if (d->requests == NULL) {

@@ -43,7 +43,7 @@ struct daemon {
     struct rg *rg; /* NULL: no registrar */
     struct hs *hs; /* the registrar's */
     uint32_t registrar_id;
-    struct rg_prefix allow[SETTINGS_PREFIXES_MAX];
+    struct rg_prefix allow[SETTINGS_PREFIXES_MAX], pool_allow[SETTINGS_PREFIXES_MAX];
     struct role role;
     struct loop_timer *soon, *late; /* one is armed: exact when it is near, coarse when it is far */
     bool draining_posted;

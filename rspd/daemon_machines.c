@@ -5,6 +5,7 @@
  * transport or to the local side, in order, with the event that caused it.
  */
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,35 @@ void machines_ag_settings(const struct settings *s, struct ag_settings *ret)
     ret->dynamic_updates = s->dynamic_updates != 0;
 }
 
+static size_t copy_prefixes(const struct settings_prefixes *from, struct rg_prefix *to)
+{
+    for (uint8_t i = 0; i < from->count; i++) {
+        to[i] = (struct rg_prefix){.address = from->items[i].address, .len = from->items[i].len};
+    }
+    return from->count;
+}
+
+/** [Pool …] RegisterFrom of the first section that matches. */
+static const struct rg_prefix *pool_allow(void *ctx, struct pool_handle handle, size_t *ret_count)
+{
+    struct daemon *d = (struct daemon *)ctx;
+    char text[POOL_HANDLE_MAX + 1];
+    *ret_count = 0;
+    if (handle.len > POOL_HANDLE_MAX || memchr(handle.octets, '\0', handle.len) != NULL) {
+        return NULL;
+    }
+    memcpy(text, handle.octets, handle.len);
+    text[handle.len] = '\0';
+    for (size_t i = 0; i < d->settings.pool_count; i++) {
+        const struct settings_pool *pool = &d->settings.pools[i];
+        if (fnmatch(pool->pattern, text, FNM_NOESCAPE) == 0) {
+            *ret_count = copy_prefixes(&pool->register_from, d->pool_allow);
+            return d->pool_allow;
+        }
+    }
+    return NULL;
+}
+
 static void rg_settings_of(struct daemon *d, struct rg_settings *ret)
 {
     const struct settings *s = &d->settings;
@@ -58,12 +88,10 @@ static void rg_settings_of(struct daemon *d, struct rg_settings *ret)
     ret->items_default = s->items_default;
     ret->handle_max = (uint16_t)s->handle_max;
     ret->update_ms = s->update_ms;
-    for (uint8_t i = 0; i < s->allow_from.count; i++) {
-        d->allow[i] = (struct rg_prefix){.address = s->allow_from.items[i].address,
-                                         .len = s->allow_from.items[i].len};
-    }
     ret->allow = d->allow;
-    ret->allow_count = s->allow_from.count;
+    ret->allow_count = copy_prefixes(&s->allow_from, d->allow);
+    ret->pool_allow = pool_allow;
+    ret->pool_allow_ctx = d;
 }
 
 void machines_configure(struct daemon *d)
@@ -418,7 +446,8 @@ int machines_start(struct daemon *d)
     if (r != 0) {
         return r;
     }
-    machines_role(d); /* alone on the host: decided at once */
+    machines_drain(d); /* what has happened until now, in its order */
+    machines_role(d);  /* alone on the host: decided at once */
     if (!d->role.decided || d->role.settings.mode != ROLE_AUTO ||
         d->role.settings.registrars_given) {
         tell_role(d);

@@ -527,6 +527,7 @@ static void on_message(void *ctx, struct server_client *client, const struct lp_
         rq_result(c, msg->request, -EPROTO, "HELLO comes first");
     } else {
         fn(c, msg);
+        rq->env.settle(rq->env.ctx);
     }
 }
 

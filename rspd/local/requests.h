@@ -44,6 +44,8 @@ struct requests_env {
     struct hs *(*handlespace)(void *ctx);
     bool (*is_registrar)(void *ctx);
     void (*status)(void *ctx, struct requests_status *ret);
+    /** Carries out what a request has led to, so that the next one finds it done. */
+    void (*settle)(void *ctx);
     void *ctx;
 };
 

@@ -178,11 +178,16 @@ static bool step_own(struct rq_listing *l, struct lp_writer *w, struct hs *hs, b
     }
     if (l->type == LP_POOL_LIST) {
         *ret_put = put_own_pool(l, w, pe, hs);
-    } else if (l->local_only || hs == NULL ||
-               hs_find(hs, record_handle(&pe->r), pe->r.pe_id) == NULL) {
-        put_own(l->client, w, pe);
-        *ret_put = true;
+        return true;
     }
+    const struct hs_element *e =
+        hs != NULL ? hs_find(hs, record_handle(&pe->r), pe->r.pe_id) : NULL;
+    if (e == NULL) {
+        put_own(l->client, w, pe);
+    } else if (l->local_only) {
+        put_element(l->client, w, e);
+    } /* else it comes with the handlespace */
+    *ret_put = e == NULL || l->local_only;
     return true;
 }
 

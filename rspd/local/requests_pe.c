@@ -18,6 +18,7 @@
 static void reply_registered(struct rq_client *c, uint32_t request, const struct pe *pe)
 {
     struct requests *rq = c->rq;
+    struct ag_pe_info info;
     struct lp_writer w;
     if (pe->outcome == PE_REFUSED) {
         rq_begin(c, &w, LP_RESULT, request);
@@ -45,8 +46,8 @@ static void reply_registered(struct rq_client *c, uint32_t request, const struct
         lp_put_str(&w, LP_T_TEXT,
                    pe->text[0] != '\0' ? pe->text
                                        : "no registrar has answered yet; kept until one does");
-    } else if (pe->text[0] != '\0') {
-        lp_put_str(&w, LP_T_TEXT, pe->text);
+    } else if (ag_pe_get(rq->env.ag, pe->r.pe_id, &info) && info.state == AG_PE_UNREGISTERED) {
+        lp_put_str(&w, LP_T_TEXT, pe->text); /* no address other hosts could use */
     }
     if (request != 0) {
         (void)server_send(c->client, &w, fd);

@@ -170,10 +170,11 @@ static bool prefix_holds(const struct rg_prefix *prefix, const struct ip_address
            ((prefix->address.octets[bits / 8] ^ address->octets[bits / 8]) & mask) == 0;
 }
 
-static bool address_allowed(const struct rg *rg, const struct ip_address *address)
+static bool address_allowed(const struct rg_prefix *allow, size_t count,
+                            const struct ip_address *address)
 {
-    for (size_t i = 0; i < rg->set.allow_count; i++) {
-        if (prefix_holds(&rg->allow[i], address)) {
+    for (size_t i = 0; i < count; i++) {
+        if (prefix_holds(&allow[i], address)) {
             return true;
         }
     }
@@ -185,9 +186,9 @@ static bool address_allowed(const struct rg *rg, const struct ip_address *addres
  * must. Link-local ones are not judged, since kernels list them unasked, but do not suffice alone.
  * What comes from a loopback address comes from this host.
  */
-bool rg_assoc_may_register(const struct rg *rg, const struct rg_assoc *assoc)
+static bool all_allowed(const struct rg_prefix *allow, size_t count, const struct rg_assoc *assoc)
 {
-    if (rg->set.allow_count == 0 || assoc->id == LOCAL_ASSOC) {
+    if (count == 0) {
         return true;
     }
     bool allowed = false;
@@ -195,7 +196,7 @@ bool rg_assoc_may_register(const struct rg *rg, const struct rg_assoc *assoc)
     bool link_local = false;
     for (uint8_t i = 0; i < assoc->peer_count; i++) {
         enum ip_scope scope = ip_address_scope(&assoc->peers[i]);
-        if (address_allowed(rg, &assoc->peers[i])) {
+        if (address_allowed(allow, count, &assoc->peers[i])) {
             allowed = true;
         } else if (scope == IP_SCOPE_LOOPBACK) {
             loopback = true;
@@ -206,4 +207,21 @@ bool rg_assoc_may_register(const struct rg *rg, const struct rg_assoc *assoc)
         }
     }
     return allowed || (loopback && !link_local);
+}
+
+bool rg_assoc_may_register(const struct rg *rg, const struct rg_assoc *assoc,
+                           struct pool_handle handle)
+{
+    if (assoc->id == LOCAL_ASSOC) {
+        return true;
+    }
+    if (!all_allowed(rg->allow, rg->set.allow_count, assoc)) {
+        return false;
+    }
+    size_t count = 0;
+    const struct rg_prefix *allow = NULL;
+    if (rg->set.pool_allow != NULL) {
+        allow = rg->set.pool_allow(rg->set.pool_allow_ctx, handle, &count);
+    }
+    return all_allowed(allow, count, assoc);
 }

@@ -37,6 +37,12 @@ struct rg_settings {
     uint32_t update_ms;             /* dynamic updates are gathered that long */
     const struct rg_prefix *allow;  /* who may register from where; NULL/0: everybody */
     size_t allow_count;
+    /**
+     * The prefixes that one pool restricts itself to, besides `allow`; none: everybody. May be
+     * NULL. The result is used before anything else is called.
+     */
+    const struct rg_prefix *(*pool_allow)(void *ctx, struct pool_handle handle, size_t *ret_count);
+    void *pool_allow_ctx;
 };
 void rg_settings_default(struct rg_settings *ret);
 

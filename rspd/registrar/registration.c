@@ -382,7 +382,7 @@ void rg_registration(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
                                      .addresses = assoc->peers};
     }
     bool ok = check_values(rg, &pe, &refusal);
-    if (ok && !rg_assoc_may_register(rg, assoc)) {
+    if (ok && !rg_assoc_may_register(rg, assoc, rg->rx.handle)) {
         refuse(&refusal, CAUSE_SECURITY, "this registrar does not let it register from there");
         ok = false;
     }

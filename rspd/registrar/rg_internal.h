@@ -172,7 +172,8 @@ const char *rg_assoc_text(const struct rg_assoc *assoc, char *out, size_t size);
 void rg_assoc_abort(struct rg *rg, struct rg_assoc *assoc, const char *reason, struct tm_us now);
 /** One more malformed message; ends the association when there were too many. */
 void rg_assoc_malformed(struct rg *rg, struct rg_assoc *assoc, struct tm_us now);
-bool rg_assoc_may_register(const struct rg *rg, const struct rg_assoc *assoc);
+bool rg_assoc_may_register(const struct rg *rg, const struct rg_assoc *assoc,
+                           struct pool_handle handle);
 void rg_assoc_free_all(struct rg *rg);
 
 /* --- registration.c
