@@ -15,6 +15,7 @@
  * associations never (T-12). Before every input and output the time is brought up to date, so that
  * a timer started then has its full length.
  */
+#include "transport/ootb.h"
 #include "transport/tp_internal.h"
 #include "transport/udp.h"
 
@@ -595,69 +596,23 @@ static uint32_t word(const uint8_t *o)
     return (uint32_t)o[0] << 24 | (uint32_t)o[1] << 16 | (uint32_t)o[2] << 8 | o[3];
 }
 
-static bool checksum_good(uint8_t *packet, size_t len)
-{
-    uint32_t theirs;
-    memcpy(&theirs, packet + 8, sizeof(theirs));
-    memset(packet + 8, 0, 4);
-    uint32_t ours = usrsctp_crc32c(packet, len);
-    memcpy(packet + 8, &theirs, sizeof(theirs));
-    return ours == theirs;
-}
-
-/* Whether a packet "out of the blue" may be answered, and by which chunk (RFC 9260 §8.4). */
-static int ootb_answer(const uint8_t *packet, size_t len)
-{
-    int answer = SCTP_ABORT_ASSOCIATION;
-    for (size_t at = 12; at + 4 <= len;) {
-        size_t chunk = (size_t)(packet[at + 2] << 8 | packet[at + 3]);
-        switch (packet[at]) {
-        case SCTP_ABORT_ASSOCIATION:
-        case SCTP_SHUTDOWN_COMPLETE:
-        case SCTP_COOKIE_ACK:
-        case SCTP_OPERATION_ERROR:
-        case SCTP_INITIATION_ACK:
-            return -1;
-        case SCTP_SHUTDOWN_ACK:
-            answer = SCTP_SHUTDOWN_COMPLETE;
-            break;
-        default:
-            break;
-        }
-        if (chunk < 4) {
-            return -1;
-        }
-        at += (chunk + 3) & ~(size_t)3;
-    }
-    return answer;
-}
-
 /*
  * A peer we know nothing of speaks as if we had an association: we have been restarted. Tell it at
  * once, without keeping anything, so that it need not wait for its timers.
  */
 static void answer_ootb(struct stack *s, const struct udp_datagram *d)
 {
-    uint8_t reply[16] = {0};
+    uint8_t reply[OOTB_REPLY_BYTES];
     struct tm_us now = loop_now(s->tp->loop);
-    int answer = ootb_answer(d->octets, d->len);
     if (tm_diff_ms(now, s->ootb_since) >= 1000) {
         s->ootb_since = now;
         s->ootb_count = 0;
     }
-    if (answer < 0 || s->ootb_count >= OOTB_PER_SECOND || !checksum_good(d->octets, d->len)) {
+    if (s->ootb_count >= OOTB_PER_SECOND || !ootb_reply(d->octets, d->len, reply)) {
         s->tp->stats.malformed++;
         return;
     }
     s->ootb_count++;
-    memcpy(reply, d->octets + 2, 2); /* ports change places */
-    memcpy(reply + 2, d->octets, 2);
-    memcpy(reply + 4, d->octets + 4, 4); /* their tag, which the T bit says */
-    reply[12] = (uint8_t)answer;
-    reply[13] = 1;
-    reply[15] = 4;
-    uint32_t crc = usrsctp_crc32c(reply, sizeof(reply));
-    memcpy(reply + 8, &crc, sizeof(crc));
     (void)udp_send_to(s->udp, &d->from, reply, sizeof(reply));
 }
 
