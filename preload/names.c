@@ -104,42 +104,69 @@ static const char *numeric(const struct pre_pool_info *info, int family)
     return info->cookie4.family == IP_V4 ? info->cookie_text4 : NULL;
 }
 
+/** The list libc makes of a cookie of one family; EAI_*. */
+static int cookie_list(const struct pre_pool_info *info, const char *service,
+                       const struct addrinfo *hints, int family, struct addrinfo **res)
+{
+    const char *text = numeric(info, family);
+    if (text == NULL) {
+        return EAI_NONAME;
+    }
+    struct addrinfo ours = {.ai_flags =
+                                (hints->ai_flags & (AI_PASSIVE | AI_NUMERICSERV)) | AI_NUMERICHOST,
+                            .ai_family = hints->ai_family,
+                            .ai_socktype = hints->ai_socktype,
+                            .ai_protocol = hints->ai_protocol};
+    return pre_real()->getaddrinfo(text, service, &ours, res);
+}
+
+/** The name as the answer's canonical name; EAI_*, the list freed on failure. */
+static int put_canonical(struct addrinfo **res, const char *name)
+{
+    char *copy = strdup(name);
+    if (copy == NULL) {
+        freeaddrinfo(*res);
+        *res = NULL;
+        return EAI_MEMORY;
+    }
+    free((*res)->ai_canonname);
+    (*res)->ai_canonname = copy;
+    return 0;
+}
+
 int hook_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
                      struct addrinfo **res)
 {
+    static const struct addrinfo none = {.ai_family = AF_UNSPEC};
     if ((hints != NULL && (hints->ai_flags & AI_NUMERICHOST) != 0) || !is_ours(node)) {
         return pre_real()->getaddrinfo(node, service, hints, res);
     }
     struct pre_pool_info info;
+    struct addrinfo *six = NULL;
     int err = look_up(node, &info);
     if (err != 0) {
         return for_good(err) ? EAI_NONAME : EAI_AGAIN;
     }
-    struct addrinfo ours = {.ai_family = AF_UNSPEC};
-    bool canonical = false;
-    if (hints != NULL) {
-        ours = (struct addrinfo){.ai_flags = hints->ai_flags,
-                                 .ai_family = hints->ai_family,
-                                 .ai_socktype = hints->ai_socktype,
-                                 .ai_protocol = hints->ai_protocol};
-        canonical = (hints->ai_flags & AI_CANONNAME) != 0;
+    hints = hints != NULL ? hints : &none;
+    int ret = cookie_list(&info, service, hints, hints->ai_family, res);
+    if (ret != 0 || *res == NULL) {
+        return ret;
     }
-    ours.ai_flags &= ~(AI_ADDRCONFIG | AI_CANONNAME | AI_IDN | AI_CANONIDN);
-    ours.ai_flags |= AI_NUMERICHOST;
-    const char *text = numeric(&info, ours.ai_family);
-    if (text == NULL) {
-        return EAI_NONAME;
-    }
-    int ret = pre_real()->getaddrinfo(text, service, &ours, res);
-    if (ret == 0 && canonical && *res != NULL) {
-        char *name = strdup(info.name[0] != '\0' ? info.name : node);
-        if (name == NULL) {
-            freeaddrinfo(*res);
-            *res = NULL;
-            return EAI_MEMORY;
+    /*
+     * A client that names no family gets the IPv6 cookie behind the IPv4 one: curl --ipv6 asks like
+     * that and then drops what is IPv4. Programs that try two families at once begin with the first
+     * and leave the second unused while that answers. A server gets one address to bind to.
+     */
+    if (hints->ai_family == AF_UNSPEC && (hints->ai_flags & AI_PASSIVE) == 0 &&
+        cookie_list(&info, service, hints, AF_INET6, &six) == 0) {
+        struct addrinfo *last = *res;
+        while (last->ai_next != NULL) {
+            last = last->ai_next;
         }
-        free((*res)->ai_canonname);
-        (*res)->ai_canonname = name;
+        last->ai_next = six; /* glibc frees entry by entry */
+    }
+    if ((hints->ai_flags & AI_CANONNAME) != 0) {
+        ret = put_canonical(res, info.name[0] != '\0' ? info.name : node);
     }
     return ret;
 }

@@ -141,12 +141,7 @@ static void select_suspect(const struct selection *s, struct hs *hs, struct ag_a
 static void select_by_policy(struct selection *s, struct hs *hs, struct ag_answer *ret)
 {
     const struct hs_element *chosen[AG_PICKS_MAX];
-    size_t want = s->query->count;
-    if (want == 0) {
-        want = 1;
-    } else if (want > AG_PICKS_MAX) {
-        want = AG_PICKS_MAX;
-    }
+    size_t want = s->query->count < AG_PICKS_MAX ? s->query->count : AG_PICKS_MAX;
     size_t n = hs_select(hs, s->query->handle, want, filter, s, chosen);
     for (size_t i = 0; i < n; i++) {
         add_pick(s->ag, s->query, chosen[i], ret);
@@ -161,6 +156,7 @@ void ag_select(struct ag *ag, struct hs *hs, const struct ag_query *query, struc
 {
     struct selection s = {.ag = ag, .query = query};
     struct hs_pool_info info;
+    bool known = false;
     (void)now;
     memset(ret, 0, offsetof(struct ag_answer, picks));
     ret->event = 0;
@@ -169,12 +165,13 @@ void ag_select(struct ag *ag, struct hs *hs, const struct ag_query *query, struc
         if (hs_pool(hs, query->handle, &info)) {
             if (query->want_pe != 0) {
                 select_one(&s, hs, ret);
-            } else {
+            } else if (query->count > 0) {
                 select_by_policy(&s, hs, ret);
             }
             ret->policy.type = info.policy_type;
+            known = true;
         }
-        if (ret->count == 0 && ret->result == 0) {
+        if (ret->count == 0 && ret->result == 0 && !(known && query->count == 0)) {
             ret->result = reason(&s, hs);
         }
         hs_read_end();

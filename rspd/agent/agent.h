@@ -159,7 +159,7 @@ struct ag_query {
     uint32_t want_pe;                 /* 0: by policy */
     uint8_t avoid_count;
     uint32_t avoid[16];
-    uint8_t count; /* 1 … AG_PICKS_MAX */
+    uint8_t count; /* 1 … AG_PICKS_MAX; 0: only whether the pool is known, no turn is used up */
 };
 #define AG_PICKS_MAX 16
 

@@ -90,7 +90,7 @@ static void ask(struct rq_client *c, const struct lp_message *msg, enum rq_kind 
 void rq_name(struct rq_client *c, const struct lp_message *msg)
 {
     uint8_t buffer[POOL_HANDLE_MAX];
-    struct ag_query query = {.count = 1};
+    struct ag_query query = {.count = 0}; /* a name takes nobody's turn */
     if (rq_pool_of(c, msg, buffer, &query.handle) != 0 ||
         !rq_allowed(c, msg->request, AUTHORITY_RESOLVE, query.handle, 0)) {
         return;

@@ -9,12 +9,17 @@ static void forward(const char *name, const char *cookie4, const char *cookie6)
     struct addrinfo *list;
     char text[INET6_ADDRSTRLEN];
     CHECK(getaddrinfo(name, "80", NULL, &list) == 0);
+    struct sockaddr_in *in = (struct sockaddr_in *)(void *)list->ai_addr;
+    CHECK(list->ai_family == AF_INET);
+    CHECK(inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text)) != NULL);
+    CHECK(strcmp(text, cookie4) == 0 && ntohs(in->sin_port) == 80);
+    int last = AF_UNSPEC;
     for (struct addrinfo *a = list; a != NULL; a = a->ai_next) {
-        CHECK(a->ai_family == AF_INET);
-        struct sockaddr_in *in = (struct sockaddr_in *)(void *)a->ai_addr;
-        CHECK(inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text)) != NULL);
-        CHECK(strcmp(text, cookie4) == 0 && ntohs(in->sin_port) == 80);
+        CHECK(a->ai_family == AF_INET || a->ai_family == AF_INET6);
+        CHECK(last != AF_INET6 || a->ai_family == AF_INET6);
+        last = a->ai_family;
     }
+    CHECK(last == AF_INET6);
     freeaddrinfo(list);
     struct addrinfo hints = {.ai_family = AF_INET6,
                              .ai_socktype = SOCK_STREAM,
@@ -27,6 +32,10 @@ static void forward(const char *name, const char *cookie4, const char *cookie6)
     freeaddrinfo(list);
     hints = (struct addrinfo){.ai_flags = AI_NUMERICHOST};
     CHECK(getaddrinfo(name, "80", &hints, &list) == EAI_NONAME);
+    hints = (struct addrinfo){.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM};
+    CHECK(getaddrinfo(name, "80", &hints, &list) == 0);
+    CHECK(list->ai_family == AF_INET && list->ai_next == NULL);
+    freeaddrinfo(list);
     CHECK(getaddrinfo("nobody.pool.alt", "80", NULL, &list) == EAI_NONAME);
     CHECK(getaddrinfo("127.0.0.1", "80", NULL, &list) == 0);
     freeaddrinfo(list);
