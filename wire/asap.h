@@ -3,6 +3,7 @@
  * wire/ - pure codecs: octets in, structs out, no I/O and no allocation on the decode path.
  *
  *   asap.h    ASAP messages (RFC 5352 §2.2)
+ *   enrp.h    ENRP messages (RFC 5353 §2)
  *   params.h  the parameters ASAP and ENRP share (RFC 5354)
  *   report.h  verdicts and error causes
  *   local.h   the protocol between programs and the daemon of their host

@@ -165,6 +165,9 @@ static uint32_t bit_of(uint16_t type)
     if (type == PARAM_HANDLE_RESOLUTION_OPTION) {
         return WIRE_HRO_BIT;
     }
+    if (type == PARAM_CAPABILITIES) {
+        return WIRE_CAPABILITIES_BIT;
+    }
     return type <= PARAM_OPAQUE ? WIRE_BIT(type) : 0;
 }
 

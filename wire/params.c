@@ -330,6 +330,11 @@ void wire_put_items(struct wcur *w, uint32_t items)
     put_u32(w, PARAM_HANDLE_RESOLUTION_OPTION, items);
 }
 
+void wire_put_capabilities(struct wcur *w, uint32_t capabilities)
+{
+    put_u32(w, PARAM_CAPABILITIES, capabilities);
+}
+
 void wire_put_checksum(struct wcur *w, uint16_t checksum)
 {
     size_t mark = wire_tlv_begin(w, PARAM_PE_CHECKSUM);

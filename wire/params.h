@@ -40,7 +40,8 @@ enum wire_param {
     PARAM_PE_ID = 0x000e,
     PARAM_PE_CHECKSUM = 0x000f,
     PARAM_OPAQUE = 0x0010,
-    PARAM_HANDLE_RESOLUTION_OPTION = 0x803f
+    PARAM_HANDLE_RESOLUTION_OPTION = 0x803f,
+    PARAM_CAPABILITIES = 0x9250 /* private: what a registrar can do; others skip it silently */
 };
 
 /** What the two top bits of an unknown parameter's type ask for (RFC 5354 §3). */
@@ -81,8 +82,9 @@ struct wire_tlv {
 };
 
 /** A set of parameter types. The table of slots needs constants. */
-#define WIRE_HRO_BIT   (1u << 31)
-#define WIRE_BIT(type) (1u << (type))
+#define WIRE_HRO_BIT          (1u << 31)
+#define WIRE_CAPABILITIES_BIT (1u << 30)
+#define WIRE_BIT(type)        (1u << (type))
 #define WIRE_USER_TRANSPORTS                                                                       \
     (WIRE_BIT(PARAM_DCCP) | WIRE_BIT(PARAM_SCTP) | WIRE_BIT(PARAM_TCP) | WIRE_BIT(PARAM_UDP) |     \
      WIRE_BIT(PARAM_UDPLITE) | WIRE_BIT(PARAM_OPAQUE))
@@ -133,7 +135,7 @@ void wire_unknown_message(struct wire_dec *d, const void *octets, size_t len);
 bool wire_get_handle(struct wire_dec *d, const struct wire_tlv *tlv, struct pool_handle *ret);
 bool wire_get_pe_id(struct wire_dec *d, const struct wire_tlv *tlv, uint32_t *ret);
 bool wire_get_checksum(struct wire_dec *d, const struct wire_tlv *tlv, uint16_t *ret);
-/** The handle resolution option. */
+/** The handle resolution option, or the capabilities. */
 bool wire_get_items(struct wire_dec *d, const struct wire_tlv *tlv, uint32_t *ret);
 /** Unknown types: the first POLICY_WORDS_MAX words; known ones: exactly their words. */
 bool wire_get_policy(struct wire_dec *d, const struct wire_tlv *tlv, struct policy *ret);
@@ -157,6 +159,7 @@ int wire_put_handle(struct wcur *w, struct pool_handle handle);
 void wire_put_pe_id(struct wcur *w, uint32_t pe_id);
 void wire_put_checksum(struct wcur *w, uint16_t checksum);
 void wire_put_items(struct wcur *w, uint32_t items);
+void wire_put_capabilities(struct wcur *w, uint32_t capabilities);
 int wire_put_cookie(struct wcur *w, const uint8_t *octets, size_t len);
 int wire_put_policy(struct wcur *w, const struct policy *policy);
 int wire_put_transport(struct wcur *w, const struct transport *transport);
