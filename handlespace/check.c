@@ -91,6 +91,22 @@ static const char *check_owners(struct hs *hs)
     return listed == owned ? NULL : "an element is not in its owner's list";
 }
 
+/* The list of a home is whole. */
+static const char *check_home_list(const struct home *home)
+{
+    uint32_t listed = 0;
+    const struct element *prev = NULL;
+    for (const struct element *e = home->first; e != NULL; e = e->home_next) {
+        if (e->home_prev != prev || e->pub.home_id != home->id ||
+            (prev != NULL && prev->home_seq >= e->home_seq)) {
+            return "a home's list is broken";
+        }
+        listed++;
+        prev = e;
+    }
+    return home->last == prev && listed == home->count ? NULL : "a home's list is incomplete";
+}
+
 static const char *check_home(struct hs *hs, const struct home *home)
 {
     uint64_t sum = 0;
@@ -102,9 +118,10 @@ static const char *check_home(struct hs *hs, const struct home *home)
             sum += hs_element_sum((const struct element *)(const void *)e);
         }
     }
-    return sum == home->sum && count == home->count && count > 0
-               ? NULL
-               : "a home's checksum does not match its elements";
+    if (sum != home->sum || count != home->count || count == 0) {
+        return "a home's checksum does not match its elements";
+    }
+    return check_home_list(home);
 }
 
 static const char *check_all(struct hs *hs)

@@ -226,8 +226,12 @@ static void commit_ownership(struct hs *hs, struct change *c)
             hs_owner_remove(hs, c->old);
         }
     }
+    if (c->old != NULL && c->element != NULL && c->old->pub.home_id == c->element->pub.home_id) {
+        hs_home_replace(c->home, c->old, c->element);
+        return;
+    }
     if (c->element != NULL) {
-        hs_home_add(c->home, c->element);
+        hs_home_add(hs, c->home, c->element);
     }
     if (c->old != NULL) {
         hs_home_remove(hs, c->old);

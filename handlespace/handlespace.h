@@ -123,7 +123,7 @@ struct hs_cursor {
     uint16_t handle_len;
     uint8_t handle[POOL_HANDLE_MAX];
     uint32_t pe_id;
-    uint64_t owner_seq; /* hs_owner_next() */
+    uint64_t owner_seq; /* hs_owner_next(), hs_home_next() */
 };
 bool hs_pool_next(struct hs *hs, struct hs_cursor *cursor, struct hs_pool_info *ret);
 /** Every element of every pool. */
@@ -136,6 +136,10 @@ const struct hs_element *hs_pool_element_next(struct hs *hs, struct pool_handle 
  * pass a 0-initialised cursor. Elements may be removed or changed on the way.
  */
 const struct hs_element *hs_owner_next(struct hs *hs, uint64_t owner_ref, struct hs_cursor *cursor);
+/** W. The same for the elements with that home registrar. */
+const struct hs_element *hs_home_next(struct hs *hs, uint32_t home_id, struct hs_cursor *cursor);
+/** R. How many these are. */
+uint32_t hs_home_count(struct hs *hs, uint32_t home_id);
 
 /** Totals; any thread. */
 uint32_t hs_pool_count(const struct hs *hs);

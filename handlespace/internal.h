@@ -32,7 +32,9 @@ struct element {
     /* From here on writer only. */
     struct tree_anchor *leaf; /* in the order tree */
     uint64_t owner_seq;       /* place in the owner's list, ascending */
-    uint32_t heap_index;      /* HEAP_NONE: lives for ever */
+    uint64_t home_seq;        /* place in the home's list, ascending */
+    struct element *home_prev, *home_next;
+    uint32_t heap_index; /* HEAP_NONE: lives for ever */
     union {
         struct {
             struct element *prev, *next; /* ring list through the owner's sentinel */
@@ -65,13 +67,15 @@ struct owner {
     struct element *first, *last;
 };
 
-/** What one home registrar owns: the unfolded checksum (parameters.md §7). */
+/** What one home registrar owns, in the order in which it came to it, and the unfolded checksum
+ *  (parameters.md §7). */
 struct home {
     struct rcu_head rcu;
     struct cds_lfht_node node;
     uint32_t id;
-    uint32_t count;
-    uint64_t sum; /* readers load it */
+    uint32_t count; /* readers load it */
+    uint64_t sum;   /* readers load it */
+    struct element *first, *last;
 };
 
 struct heap_entry {
@@ -86,7 +90,7 @@ struct hs {
     struct cds_lfht *pools, *owners, *homes;
     const struct tree_node *by_handle;  /* published: pools in handle order */
     uint32_t pool_count, element_count; /* atomically loaded by any thread */
-    uint64_t next_owner_seq;
+    uint64_t next_owner_seq, next_home_seq;
     struct heap_entry *heap;
     uint32_t heap_n, heap_size;
     /* One counter per few threads, each on its own cache line. */
@@ -124,7 +128,7 @@ void hs_heap_add(struct hs *hs, struct element *element);
 void hs_heap_remove(struct hs *hs, const struct element *element);
 const char *hs_heap_check(const struct hs *hs);
 
-/* owner.c: writer only, except hs_checksum() */
+/* owner.c: writer only, except hs_checksum() and hs_home_count() */
 bool hs_owner_get(struct hs *hs, uint64_t ref, struct owner **ret);
 /** Drops an owner that has no element. */
 void hs_owner_put(struct hs *hs, struct owner *owner);
@@ -134,8 +138,10 @@ void hs_owner_remove(struct hs *hs, struct element *element);
 void hs_owner_replace(struct hs *hs, struct element *old, struct element *element);
 bool hs_home_get(struct hs *hs, uint32_t id, struct home **ret);
 void hs_home_put(struct hs *hs, struct home *home);
-void hs_home_add(struct home *home, const struct element *element);
+void hs_home_add(struct hs *hs, struct home *home, struct element *element);
 void hs_home_remove(struct hs *hs, const struct element *element);
+/** `element` takes the place of `old`, which has the same home. */
+void hs_home_replace(struct home *home, const struct element *old, struct element *element);
 uint64_t hs_element_sum(const struct element *element);
 struct owner *hs_owner_find(struct hs *hs, uint64_t ref);
 struct home *hs_home_find(struct hs *hs, uint32_t id);

@@ -209,18 +209,79 @@ uint64_t hs_element_sum(const struct element *element)
     return (uint64_t)element->pool->handle_sum + (id >> 16) + (id & 0xffff);
 }
 
-void hs_home_add(struct home *home, const struct element *element)
+void hs_home_add(struct hs *hs, struct home *home, struct element *element)
 {
-    home->count++;
+    element->home_seq = ++hs->next_home_seq;
+    element->home_prev = home->last;
+    element->home_next = NULL;
+    *(home->last != NULL ? &home->last->home_next : &home->first) = element;
+    home->last = element;
+    (void)__atomic_fetch_add(&home->count, 1, __ATOMIC_RELAXED);
     (void)__atomic_fetch_add(&home->sum, hs_element_sum(element), __ATOMIC_RELAXED);
 }
 
 void hs_home_remove(struct hs *hs, const struct element *element)
 {
     struct home *home = hs_home_find(hs, element->pub.home_id);
-    home->count--;
+    struct element *prev = element->home_prev;
+    struct element *next = element->home_next;
+    *(prev != NULL ? &prev->home_next : &home->first) = next;
+    *(next != NULL ? &next->home_prev : &home->last) = prev;
+    (void)__atomic_fetch_sub(&home->count, 1, __ATOMIC_RELAXED);
     (void)__atomic_fetch_sub(&home->sum, hs_element_sum(element), __ATOMIC_RELAXED);
     hs_home_put(hs, home);
+}
+
+void hs_home_replace(struct home *home, const struct element *old, struct element *element)
+{
+    struct element *prev = old->home_prev;
+    struct element *next = old->home_next;
+    element->home_seq = old->home_seq;
+    element->home_prev = prev;
+    element->home_next = next;
+    *(prev != NULL ? &prev->home_next : &home->first) = element;
+    *(next != NULL ? &next->home_prev : &home->last) = element;
+}
+
+/* The first element of the home that came to it after the cursor's. */
+static const struct element *home_after(struct hs *hs, const struct home *home,
+                                        const struct hs_cursor *cursor)
+{
+    struct pool_handle handle = {.octets = cursor->handle, .len = cursor->handle_len};
+    urcu_memb_read_lock();
+    const struct hs_element *found = hs_find(hs, handle, cursor->pe_id);
+    urcu_memb_read_unlock();
+    const struct element *last = (const struct element *)(const void *)found;
+    if (last != NULL && last->pub.home_id == home->id && last->home_seq == cursor->owner_seq) {
+        return last->home_next;
+    }
+    /* It has gone. */
+    const struct element *element = home->first;
+    while (element != NULL && element->home_seq <= cursor->owner_seq) {
+        element = element->home_next;
+    }
+    return element;
+}
+
+const struct hs_element *hs_home_next(struct hs *hs, uint32_t home_id, struct hs_cursor *cursor)
+{
+    struct home *home = hs_home_find(hs, home_id);
+    if (home == NULL) {
+        return NULL;
+    }
+    const struct element *element = cursor->started ? home_after(hs, home, cursor) : home->first;
+    if (element == NULL) {
+        return NULL;
+    }
+    hs_cursor_set(cursor, element->pub.handle, element->pub.pe_id);
+    cursor->owner_seq = element->home_seq;
+    return &element->pub;
+}
+
+uint32_t hs_home_count(struct hs *hs, uint32_t home_id)
+{
+    const struct home *home = hs_home_find(hs, home_id);
+    return home != NULL ? __atomic_load_n(&home->count, __ATOMIC_RELAXED) : 0;
 }
 
 uint16_t hs_checksum(struct hs *hs, uint32_t home_id)

@@ -211,6 +211,39 @@ Test(handlespace, iterates_owners_under_change)
     close_hs(hs);
 }
 
+/* What a table of own elements is sent from: removed, changed and moved on the way. */
+Test(handlespace, iterates_homes_under_change)
+{
+    struct hs *hs = open_hs(&NO_LIMITS);
+    const uint32_t home = 0xa1b2c3d4;
+    for (uint32_t i = 1; i <= 60; i++) {
+        cr_assert_eq(add(hs, i % 2 ? "odd" : "even", i, POLICY_RR, 0), HS_ADDED);
+    }
+    cr_assert_eq(hs_home_count(hs, home), 60);
+    struct hs_cursor cursor = {0};
+    uint32_t seen = 0;
+    const struct hs_element *e;
+    while ((e = hs_home_next(hs, home, &cursor)) != NULL) {
+        uint32_t id = e->pe_id;
+        cr_assert_eq(id, ++seen);
+        if (id % 3 == 0) {
+            (void)hs_deregister(hs, pool_handle_of(id % 2 ? "odd" : "even"), id);
+        } else if (id % 3 == 1) {
+            cr_assert_eq(add(hs, id % 2 ? "odd" : "even", id, POLICY_RR, 0), HS_UPDATED);
+        } else {
+            (void)hs_set_home(hs, pool_handle_of(id % 2 ? "odd" : "even"), id, 3, 9);
+        }
+        check(hs);
+    }
+    cr_assert_eq(seen, 60);
+    cr_assert_eq(hs_home_count(hs, home), 20);
+    cr_assert_eq(hs_home_count(hs, 3), 20);
+    cr_assert_eq(hs_home_count(hs, 4), 0);
+    cursor = (struct hs_cursor){0};
+    cr_assert_null(hs_home_next(hs, 4, &cursor));
+    close_hs(hs);
+}
+
 /* parameters.md §7 */
 Test(handlespace, checksum_vectors)
 {
