@@ -47,13 +47,17 @@ enum tp_backend tp_backend(const struct tp *tp);
 
 enum tp_down { TP_DOWN_LOST, TP_DOWN_SHUTDOWN, TP_DOWN_CANT_START };
 
-/** All run in the loop. Addresses and octets are borrowed for the call. */
+/**
+ * All run in the loop, never inside a call of the caller's. Addresses and octets are borrowed for
+ * the call. A callback may call everything here but tp_free(). A peer that was restarted is told as
+ * `down` of the association and `up` of a new, accepted one, also when we had opened the first.
+ */
 struct tp_callbacks {
     void (*up)(void *ctx, uint64_t assoc, const struct ip_address *peers, size_t count,
                uint16_t port);
     void (*down)(void *ctx, uint64_t assoc, enum tp_down reason);
     void (*message)(void *ctx, uint64_t assoc, uint32_t ppid, const uint8_t *octets, size_t len);
-    /** A message could not be delivered; may be NULL. */
+    /** A message could not be delivered, once for each; `down` follows as a rule. May be NULL. */
     void (*send_failed)(void *ctx, uint64_t assoc);
 };
 
@@ -67,15 +71,27 @@ int tp_open(struct tp *tp, const struct ip_address *addresses, size_t count, uin
 void tp_close(struct tp_endpoint *ep);
 uint16_t tp_port(const struct tp_endpoint *ep);
 
-/** Starts an association; `up` or `down` follows. */
+/**
+ * Starts an association; `up` or `down` follows. At most 32 addresses, of one host: the kernel
+ * takes them as one peer, usrsctp tries one after the other. -EINVAL: no address, port 0 or a
+ * number without bit 62 or 63; -EEXIST: the number is in use; -EISCONN: this endpoint has or is
+ * opening an association with that peer already; others: no address could be tried.
+ */
 int tp_connect(struct tp_endpoint *ep, uint64_t assoc, const struct ip_address *peers, size_t count,
                uint16_t port);
-/** Queues a whole message; -ENOTCONN, or -ENOBUFS when more than 1 MiB waits. Never blocks. */
+/**
+ * Sends a whole message, or queues it while the association is being opened or the stack is full.
+ * -ENOTCONN: no such association; -ENOBUFS: more than 1 MiB would wait for it (64 MiB for all);
+ * -EMSGSIZE: empty or longer than 65,536 octets. Never blocks.
+ */
 int tp_send(struct tp_endpoint *ep, uint64_t assoc, uint32_t ppid, const void *octets, size_t len);
-/** Ends an association: orderly, or ABORT. No `down` callback follows. Unknown numbers are ignored.
+/**
+ * Ends an association: orderly (what waits is still sent; ABORT after 5 s), or by ABORT. No
+ * callback follows. Unknown numbers are ignored.
  */
 void tp_disconnect(struct tp_endpoint *ep, uint64_t assoc, bool abort);
 
+/** `associations`: open now; the others count from tp_new() on. */
 struct tp_stats {
     uint64_t associations, accepted, refused, failed_sends, messages_in, messages_out, malformed;
 };

@@ -250,7 +250,8 @@ static int bind_all(int fd, int family, const struct ip_address *addresses, size
     if (count == 0) {
         return bind_any(fd, family, port);
     }
-    uint8_t *packed = calloc(count, sizeof(struct sockaddr_in6));
+    const size_t each = sizeof(struct sockaddr_in6);
+    uint8_t *packed = calloc(count, each);
     if (packed == NULL) {
         return -ENOMEM;
     }
@@ -266,7 +267,7 @@ static int bind_all(int fd, int family, const struct ip_address *addresses, size
 
 static int learn_port(int fd, uint16_t *ret)
 {
-    union any_address at;
+    union any_address at = {0};
     socklen_t len = sizeof(at);
     if (getsockname(fd, &at.sa, &len) < 0) {
         return -errno;
@@ -447,11 +448,13 @@ static void flush(struct tp_endpoint *ep)
 {
     struct endpoint *e = of(ep);
     struct tm_us now = loop_now(ep->tp->loop);
-    if (tp_flush(ep)) {
-        e->progress = now;
+    bool moved = tp_flush(ep);
+    if (!e->want_write) {
         return;
     }
-    if (!e->want_write) {
+    if (moved) {
+        e->progress = now;
+        (void)loop_io_set(e->io, LOOP_READ | LOOP_WRITE);
         return;
     }
     if (tm_diff_ms(now, e->progress) >= STALL_MS) {
@@ -468,9 +471,6 @@ static void on_retry(void *ctx, struct tm_us now)
     (void)now;
     if (of(ep)->want_write) {
         flush(ep);
-        if (of(ep)->want_write) {
-            (void)loop_timer_set(of(ep)->retry, tm_add_ms(loop_now(ep->tp->loop), RETRY_MS));
-        }
     }
 }
 

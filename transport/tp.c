@@ -132,6 +132,7 @@ struct tp_assoc *tp_assoc_next(struct tp_endpoint *ep, size_t *cursor, struct tp
     while (t->slots != NULL && *cursor <= t->mask) {
         struct tp_assoc *a = t->slots[(*cursor)++];
         if (a != NULL) {
+            /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): a freed one is in no table any more */
             return a;
         }
     }
@@ -236,6 +237,7 @@ static void ending_arm(struct tp *tp)
 static void on_ending_timer(void *ctx, struct tm_us now)
 {
     struct tp *tp = ctx;
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): assoc_free() takes it off the list */
     while (tp->ending.head != NULL && tm_due(tp->ending.head->deadline, now)) {
         struct tp_assoc *a = tp->ending.head;
         (void)tp->ops->end(a, true);
@@ -319,12 +321,15 @@ void tp_on_up(struct tp_endpoint *ep, int64_t id, const struct ip_address *peers
               uint16_t port)
 {
     struct tp_assoc *a = tp_assoc_by_id(ep, id);
+    uint64_t number;
     if (a == NULL) {
         a = accept_new(ep, id);
         if (a == NULL) {
             return;
         }
+        number = a->number;
     } else if (a->state == TP_OPENING) {
+        number = a->number;
         a->state = TP_UP;
         ep->tp->stats.associations++;
         if (a->queue != NULL) {
@@ -334,7 +339,7 @@ void tp_on_up(struct tp_endpoint *ep, int64_t id, const struct ip_address *peers
     } else {
         return;
     }
-    ep->callbacks.up(ep->ctx, a->number, peers, count, port);
+    ep->callbacks.up(ep->ctx, number, peers, count, port);
 }
 
 void tp_on_down(struct tp_endpoint *ep, int64_t id, enum tp_down reason)
@@ -695,6 +700,7 @@ void tp_free(struct tp *tp)
         return;
     }
     while (tp->endpoints != NULL) {
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): tp_close() takes it off the list */
         tp_close(tp->endpoints);
     }
     tp->ops->stop(tp);
