@@ -27,7 +27,7 @@ def host(world):
 
 
 @pytest.mark.parametrize("arguments, hint", [
-    (["statsu"], "rspctl status"), (["pool", "lsit"], "rspctl pool list"),
+    (["statsu"], "rspctl status"), (["pool", "lst"], "rspctl pool list"),
     (["pe", "list", "--josn"], "--json"), (["pool", "list", "extra"], "usage"),
     (["resolve"], "usage"), (["--timeout", "soon", "status"], "250ms"), (["pool", "-o", "x"], "-o"),
     (["register", "web"], "--port"), (["pe", "drain", "web"], "0x1a2b3c4d")])
