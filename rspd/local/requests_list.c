@@ -379,7 +379,7 @@ void rq_list(struct rq_client *c, const struct lp_message *msg)
 {
     struct requests *rq = c->rq;
     uint8_t buffer[POOL_HANDLE_MAX];
-    struct ag_query query = {.count = AG_PICKS_MAX};
+    struct ag_query query = {.count = 0}; /* a look takes nobody's turn */
     struct ag_answer answer = {.result = 0};
     struct lp_each it;
     bool local_only = lp_find(msg, LP_T_LOCAL, &it) && lp_u32(&it, 0) != 0;

@@ -63,6 +63,26 @@ Test(agent_resolution, fresh_entry_answers_alone)
     fx_free(fx);
 }
 
+/* Asking whether a pool is there (NAME, lists) is no use of it: nobody loses his turn. */
+Test(agent_resolution, a_look_does_not_move_the_turn)
+{
+    struct fx *fx = fx_new(NULL);
+    struct ag_answer answer;
+    uint64_t assoc = fx_home(fx, 1, "10.0.0.1");
+    unsigned hits[3] = {0};
+    fill(fx, assoc, "web", 2);
+    for (uint64_t i = 0; i < 8; i++) {
+        struct ag_query look = fx_query("web");
+        look.count = 0;
+        cr_assert_eq(ag_resolve(fx->ag, &look, 100 + i, fx->now, &answer), 1);
+        cr_assert_neq(answer.result, -ENOENT);
+        cr_assert_eq(resolve(fx, "web", i, &answer), 1);
+        hits[answer.picks[0].pe_id]++;
+    }
+    cr_assert(hits[1] == 4 && hits[2] == 4);
+    fx_free(fx);
+}
+
 /* A stale entry answers when the registrar takes long, so that no program waits for T1. */
 Test(agent_resolution, stale_entry_answers_a_slow_registrar)
 {
