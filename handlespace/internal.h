@@ -51,10 +51,10 @@ struct pool {
     const struct policy_ops *ops;
     enum transport_protocol protocol;
     uint16_t use;
-    const struct tree_node *index; /* published: elements by PE id */
-    const struct tree_node *order; /* published: elements by the policy's key; anchored */
-    uint64_t prefix;               /* the first octets of the handle, as a sort key */
-    uint32_t handle_sum;           /* its part of the PE checksum */
+    struct tree_node *index; /* published: elements by PE id */
+    struct tree_node *order; /* published: elements by the policy's key; anchored */
+    uint64_t prefix;         /* the first octets of the handle, as a sort key */
+    uint32_t handle_sum;     /* its part of the PE checksum */
     uint16_t handle_len;
     uint8_t handle[];
 };
@@ -88,7 +88,7 @@ struct hs {
     struct hs_limits limits;
     uint64_t hash_seed;
     struct cds_lfht *pools, *owners, *homes;
-    const struct tree_node *by_handle;  /* published: pools in handle order */
+    struct tree_node *by_handle;        /* published: pools in handle order */
     uint32_t pool_count, element_count; /* atomically loaded by any thread */
     uint64_t next_owner_seq, next_home_seq;
     struct heap_entry *heap;

@@ -67,9 +67,8 @@ static int prepare_join(struct order_edit *edit, struct pool *pool, struct eleme
 }
 
 /* Takes `old` out of `from`, where it stands at `rank`. */
-static int prepare_leave(struct order_edit *edit, struct tree_edit *cut,
-                         const struct tree_node *from, struct pool *pool, struct element *old,
-                         uint32_t rank)
+static int prepare_leave(struct order_edit *edit, struct tree_edit *cut, struct tree_node *from,
+                         struct pool *pool, struct element *old, uint32_t rank)
 {
     struct stretch s = stretch_of(from, element_key(pool, old));
     if (s.size == 1) {
@@ -149,6 +148,9 @@ void hs_order_commit(struct order_edit *edit, struct pool *pool, struct element 
 void hs_order_abort(struct order_edit *edit)
 {
     tree_abort(&edit->put);
+    if (edit->two) {
+        tree_abort(&edit->cut);
+    }
     free(edit->fresh_ring);
 }
 

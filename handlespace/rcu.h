@@ -38,7 +38,7 @@ extern char hs_tsan_grace, hs_tsan_table;
 #endif
 
 /** The object around a member. */
-#define hs_container_of(p, type, member) ((type *)((uintptr_t)(p)-offsetof(type, member)))
+#define hs_container_of(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
 /** Makes what was written before visible with the pointer. Pairs with hs_read_ptr(). */
 #define hs_publish(p, v) __atomic_store_n(&(p), (v), __ATOMIC_RELEASE)

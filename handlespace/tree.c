@@ -29,7 +29,7 @@ static const uint32_t *node_counts(const struct tree_node *node)
     return (const uint32_t *)(const void *)(node_ptrs(node) + node->n);
 }
 
-static const struct tree_node *node_child(const struct tree_node *node, unsigned i)
+static struct tree_node *node_child(const struct tree_node *node, unsigned i)
 {
     return node_ptrs(node)[i];
 }
@@ -242,8 +242,7 @@ static struct entry entry_of(struct tree_node *node)
  * was drawn in) are what it replaces. Returns how many, or -ENOMEM.
  */
 static int row_to_nodes(struct tree_edit *edit, const struct row *row, uint16_t level,
-                        const struct tree_node *old, const struct tree_node *neighbour,
-                        struct entry out[2])
+                        struct tree_node *old, struct tree_node *neighbour, struct entry out[2])
 {
     int made = row->n == 0 ? 0 : row->n <= TREE_FANOUT ? 1 : 2;
     bool moved = made == 2 || neighbour != NULL;
@@ -276,7 +275,7 @@ static int row_to_nodes(struct tree_edit *edit, const struct row *row, uint16_t 
 }
 
 /* The top of the tree: it shrinks, stays, or grows by a level. */
-static int finish_root(struct tree_edit *edit, const struct tree_node *old, const struct row *row,
+static int finish_root(struct tree_edit *edit, struct tree_node *old, const struct row *row,
                        uint16_t level)
 {
     if (level > 0 && row->n == 1) {
@@ -298,15 +297,16 @@ static int finish_root(struct tree_edit *edit, const struct tree_node *old, cons
     return edit->root != NULL ? 0 : -ENOMEM;
 }
 
-static int edit_up(struct tree_edit *edit, const struct tree_walk *path, struct row *row)
+static int edit_up(struct tree_edit *edit, struct tree_node *root, const struct tree_walk *path,
+                   struct row *row)
 {
     struct row above;
     for (unsigned l = path->depth; l-- > 1;) {
-        const struct tree_node *node = path->at[l].node;
         const struct tree_node *parent = path->at[l - 1].node;
         unsigned from = path->at[l - 1].i;
+        struct tree_node *node = node_child(parent, from);
         unsigned to = from + 1;
-        const struct tree_node *neighbour = NULL;
+        struct tree_node *neighbour = NULL;
         if (row->n < TREE_MIN && parent->n > 1) {
             if (from > 0) {
                 neighbour = node_child(parent, --from);
@@ -333,12 +333,11 @@ static int edit_up(struct tree_edit *edit, const struct tree_walk *path, struct 
         row_append(&above, parent, to, parent->n);
         *row = above;
     }
-    const struct tree_node *top = path->depth > 0 ? path->at[0].node : NULL;
-    return finish_root(edit, top, row, top != NULL ? top->level : 0);
+    return finish_root(edit, root, row, root != NULL ? root->level : 0);
 }
 
-int tree_edit(struct tree_edit *edit, const struct tree_node *root, tree_slot_fn slot,
-              uint32_t rank, unsigned remove, uint64_t key, void *item)
+int tree_edit(struct tree_edit *edit, struct tree_node *root, tree_slot_fn slot, uint32_t rank,
+              unsigned remove, uint64_t key, void *item)
 {
     edit->root = root;
     edit->slot = slot;
@@ -361,7 +360,7 @@ int tree_edit(struct tree_edit *edit, const struct tree_node *root, tree_slot_fn
     } else if (item != NULL) {
         row.e[row.n++] = (struct entry){.key = key, .ptr = item, .count = 1};
     }
-    int result = edit_up(edit, &path, &row);
+    int result = edit_up(edit, root, &path, &row);
     if (result < 0) {
         tree_abort(edit);
     }
@@ -415,9 +414,7 @@ void tree_commit(struct tree_edit *edit)
 void tree_retire(struct tree_edit *edit)
 {
     for (unsigned i = 0; i < edit->stale_count; i++) {
-        /* Readers never touch the head. */
-        struct tree_node *node = hs_container_of(&edit->stale[i]->rcu, struct tree_node, rcu);
-        hs_defer(&node->rcu, node_release);
+        hs_defer(&edit->stale[i]->rcu, node_release);
     }
 }
 
@@ -447,25 +444,23 @@ uint32_t tree_rank_of(struct tree_anchor *leaf, const void *item)
     return rank;
 }
 
-void tree_free(const struct tree_node *root)
+void tree_free(struct tree_node *root)
 {
-    struct tree_walk walk = {.depth = 0};
-    if (root == NULL) {
-        return;
-    }
-    walk.at[walk.depth].node = root;
-    walk.at[walk.depth++].i = 0;
-    while (walk.depth > 0) {
-        unsigned top = walk.depth - 1u;
-        const struct tree_node *node = walk.at[top].node;
-        if (node->level > 0 && walk.at[top].i < node->n) {
-            walk.at[walk.depth].node = node_child(node, walk.at[top].i++);
-            walk.at[walk.depth++].i = 0;
+    struct {
+        struct tree_node *node;
+        unsigned i;
+    } at[TREE_DEPTH] = {{.node = root}};
+    unsigned depth = root != NULL ? 1 : 0;
+    while (depth > 0) {
+        struct tree_node *node = at[depth - 1].node;
+        if (node->level > 0 && at[depth - 1].i < node->n) {
+            at[depth].node = node_child(node, at[depth - 1].i++);
+            at[depth++].i = 0;
             continue;
         }
         free(node->anchor);
-        free(hs_container_of(&node->rcu, struct tree_node, rcu));
-        walk.depth--;
+        free(node);
+        depth--;
     }
 }
 

@@ -64,15 +64,15 @@ void *tree_walk_next(struct tree_walk *walk);
 /* --- the writer ------------------------------------------------------------------------------ */
 
 struct tree_edit {
-    const struct tree_node *root; /* the result */
-    tree_slot_fn slot;            /* NULL: not anchored */
+    struct tree_node *root; /* the result */
+    tree_slot_fn slot;      /* NULL: not anchored */
     void *inserted;
     unsigned fresh_count, stale_count, fresh_anchor_count, stale_anchor_count;
     struct {
         struct tree_node *node;
         bool moved; /* took entries of another node: all of them learn their new anchor */
     } fresh[2 * TREE_DEPTH + 2];
-    const struct tree_node *stale[2 * TREE_DEPTH + 2];
+    struct tree_node *stale[2 * TREE_DEPTH + 2];
     struct tree_anchor *fresh_anchor[TREE_DEPTH + 2];
     struct tree_anchor *stale_anchor[2 * TREE_DEPTH + 2];
 };
@@ -81,8 +81,8 @@ struct tree_edit {
  * Prepares: at `rank`, takes `remove` (0 or 1) entries out and puts `item` (NULL: none) in.
  * @return 0 or -ENOMEM (nothing to abort then)
  */
-int tree_edit(struct tree_edit *edit, const struct tree_node *root, tree_slot_fn slot,
-              uint32_t rank, unsigned remove, uint64_t key, void *item);
+int tree_edit(struct tree_edit *edit, struct tree_node *root, tree_slot_fn slot, uint32_t rank,
+              unsigned remove, uint64_t key, void *item);
 /** After the commit of all edits the writer publishes the last one's root, then retires each. */
 void tree_commit(struct tree_edit *edit);
 /** Hands what the edit replaced over to RCU. Not before readers are shown the new root. */
@@ -92,7 +92,7 @@ void tree_abort(struct tree_edit *edit);
 /** Anchored trees: the rank of an item. */
 uint32_t tree_rank_of(struct tree_anchor *leaf, const void *item);
 /** Frees nodes and anchors at once: no reader may be left. The items are the caller's. */
-void tree_free(const struct tree_node *root);
+void tree_free(struct tree_node *root);
 /** NULL, or what is wrong with the tree. */
 const char *tree_check(const struct tree_node *root, tree_slot_fn slot, tree_tie_fn tie);
 

@@ -5,7 +5,12 @@
  * others (resolver, agent) under RCU.
  *
  * Association LOCAL_ASSOC is this host's own agent: called without a socket, its addresses are
- * those of the host, and the address check of a registration is not applied to it.
+ * those of the host (rg_assoc_up() may name them; it needs none to exist), and the address check of
+ * a registration is not applied to it.
+ *
+ * Calls come from one thread, the writer of the handlespace, which has called hs_thread_register().
+ * Answers on one association go out in the order of its requests (A-154). What a peer can make grow
+ * is bounded; without memory a request is refused with cause 0x6, or answered not at all.
  */
 #ifndef RSP_RSPD_REGISTRAR_REGISTRAR_H
 #define RSP_RSPD_REGISTRAR_REGISTRAR_H
@@ -31,11 +36,12 @@ struct rg_settings {
     bool life_in_seconds;           /* RFC's unit instead of rsplib's milliseconds */
     bool keep_alive_pe_id;          /* */
     bool tell_expired;              /* unsolicited DEREGISTRATION_RESPONSE on expiry */
-    uint32_t max_bad_pe_reports;    /* more than that many reports remove a PE */
-    uint32_t items_default;         /* elements in a response without option */
-    uint16_t handle_max;            /* longest handle accepted */
-    uint32_t update_ms;             /* dynamic updates are gathered that long */
-    const struct rg_prefix *allow;  /* who may register from where; NULL/0: everybody */
+    uint32_t max_bad_pe_reports;   /* more than that many hosts' reports within a minute remove a PE
+                                      (A-97); 63 at most */
+    uint32_t items_default;        /* elements in a response without option */
+    uint16_t handle_max;           /* longest handle accepted */
+    uint32_t update_ms;            /* dynamic updates are gathered that long */
+    const struct rg_prefix *allow; /* who may register from where; NULL/0: everybody */
     size_t allow_count;
     /**
      * The prefixes that one pool restricts itself to, besides `allow`; none: everybody. May be
@@ -44,17 +50,21 @@ struct rg_settings {
     const struct rg_prefix *(*pool_allow)(void *ctx, struct pool_handle handle, size_t *ret_count);
     void *pool_allow_ctx;
 };
+/** The LAN profile; the id is the caller's. */
 void rg_settings_default(struct rg_settings *ret);
 
 struct rg;
 
-/** Borrows hs and outbox; copies the settings. */
+/** Borrows hs and outbox; copies the settings. The first announce is due at once. NULL: no memory.
+ */
 struct rg *rg_new(const struct rg_settings *settings, struct hs *hs, struct outbox *outbox,
                   uint64_t seed, struct tm_us now);
+/** NULL-safe. The elements stay in the handlespace. */
 void rg_free(struct rg *rg);
-/** New settings on reload; the id stays. */
+/** New settings on reload; the id stays. Without memory the old ones stay. */
 void rg_configure(struct rg *rg, const struct rg_settings *settings, struct tm_us now);
 
+/** Also when the addresses of a known association change. */
 void rg_assoc_up(struct rg *rg, uint64_t assoc, const struct ip_address *peers, size_t count,
                  uint16_t port, struct tm_us now);
 /** Its PEs are removed at once (asap.md §5.3); the local agent's are not: it says so itself. */
@@ -62,6 +72,7 @@ void rg_assoc_down(struct rg *rg, uint64_t assoc, struct tm_us now);
 /** One ASAP message; `octets` is borrowed. */
 void rg_message(struct rg *rg, uint64_t assoc, const uint8_t *octets, size_t len, struct tm_us now);
 
+/** When rg_timer() has to be called next; it may be called earlier. */
 struct tm_us rg_next_timer(const struct rg *rg);
 void rg_timer(struct rg *rg, struct tm_us now);
 

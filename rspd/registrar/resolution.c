@@ -269,9 +269,11 @@ static void unsubscribe(struct rg *rg, struct rg_assoc *assoc, struct pool_handl
 
 void rg_unsubscribe_all(struct rg *rg, struct rg_assoc *assoc)
 {
-    while (assoc->subs != NULL) {
-        struct rg_topic *topic = assoc->subs->topic;
-        sub_free(assoc->subs);
+    struct rg_sub *next;
+    for (struct rg_sub *sub = assoc->subs; sub != NULL; sub = next) {
+        struct rg_topic *topic = sub->topic;
+        next = sub->assoc_next;
+        sub_free(sub);
         topic_put(rg, topic);
     }
 }

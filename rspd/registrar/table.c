@@ -8,8 +8,7 @@
 
 bool rg_table_init(struct rg_table *table)
 {
-    *table = (struct rg_table){.buckets = calloc(BUCKETS_MIN, sizeof(*table->buckets)),
-                               .size = BUCKETS_MIN};
+    *table = (struct rg_table){.buckets = calloc(BUCKETS_MIN, sizeof(void *)), .size = BUCKETS_MIN};
     return table->buckets != NULL;
 }
 
@@ -22,7 +21,7 @@ void rg_table_done(struct rg_table *table)
 static void grow(struct rg_table *table)
 {
     size_t size = table->size * 2;
-    struct rg_node **buckets = calloc(size, sizeof(*buckets));
+    struct rg_node **buckets = calloc(size, sizeof(void *));
     if (buckets == NULL) {
         return;
     }
@@ -80,7 +79,7 @@ bool rg_timer_join(struct rg_heap *heap, struct rg_timer *timer, enum rg_timer_k
 {
     if (heap->owners == heap->size) {
         uint32_t size = heap->size > 0 ? heap->size * 2 : 16;
-        struct rg_timer **timers = reallocarray(heap->timers, size, sizeof(struct rg_timer *));
+        struct rg_timer **timers = reallocarray(heap->timers, size, sizeof(void *));
         if (timers == NULL) {
             return false;
         }
