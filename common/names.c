@@ -9,7 +9,8 @@
 
 static char fold(char c)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    static const char lower[] = "abcdefghijklmnopqrstuvwxyz";
+    return c >= 'A' && c <= 'Z' ? lower[c - 'A'] : c;
 }
 
 /** Octets that stand for themselves in a canonical name, the dot excepted. */

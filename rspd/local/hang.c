@@ -48,6 +48,15 @@ void cookie_set_done(struct cookie_set *set)
     *set = (struct cookie_set){.cookie = NULL};
 }
 
+/**
+ * Connections that were reset by the client before anybody accepted them: none any more, but still
+ * in the queue. The two numbers are not of the same instant: what came between makes it negative.
+ */
+static int64_t reset_count(uint32_t queued, size_t waiting)
+{
+    return queued > waiting ? (int64_t)(queued - waiting) : 0;
+}
+
 /** Whether somebody accepted between the last sample and this one. */
 static bool accept_seen(const struct hang *h, const struct hang_sample *s)
 {
@@ -63,11 +72,8 @@ static bool accept_seen(const struct hang *h, const struct hang_sample *s)
     for (size_t i = 0; i < h->waiting.count; i++) {
         vanished += !cookie_set_has(&s->waiting, h->waiting.cookie[i]);
     }
-    /* Reset by the client before it was accepted: no connection any more, but still in the queue.
-     */
-    int64_t reset_before = (int64_t)h->queued - (int64_t)h->waiting.count;
-    int64_t reset_now = (int64_t)s->queued - (int64_t)s->waiting.count;
-    return vanished > 0 && vanished > reset_now - reset_before;
+    return vanished >
+           reset_count(s->queued, s->waiting.count) - reset_count(h->queued, h->waiting.count);
 }
 
 static int64_t patience(const struct hang *h)
@@ -124,7 +130,9 @@ static enum hang_verdict judge(struct hang *h, const struct hang_sample *s)
         return alive(h, s->at);
     }
     h->stopped = h->stopped || s->stopped;
-    if (h->queued == 0 && s->doubt && !s->stopped) {
+    if (h->queued == 0 && s->active) {
+        h->last_life = s->at;
+    } else if (h->queued == 0 && s->doubt && !s->stopped) {
         struct tm_us begin = tm_add_ms(s->at, HANG_DOUBT_MS - patience(h));
         h->last_life = tm_before(h->last_life, begin) ? begin : h->last_life;
     }

@@ -49,6 +49,7 @@ struct hang_sample {
     uint32_t queued;            /* of all its listening sockets together */
     uint32_t backlog;           /* likewise; 0: unknown */
     bool stopped;               /* the server's process is stopped */
+    bool active;                /* the shim said that it accepted or closed something */
     bool doubt;                 /* it may have accepted and closed connections we never saw */
     bool looked;                /* the two sets are filled; else only `queued` is known */
     struct cookie_set waiting;  /* established, nobody's yet */

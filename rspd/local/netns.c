@@ -40,15 +40,13 @@ int netns_enter(uint32_t pid, uint64_t netns)
         return errno == ENOENT ? -ESRCH : -errno;
     }
     struct stat st;
+    int r = fstat(target, &st) < 0 ? -errno : (uint64_t)st.st_ino != netns ? -ESRCH : 0;
     int home = -1;
-    int r = 0;
-    if (fstat(target, &st) < 0) {
-        r = -errno;
-    } else if ((uint64_t)st.st_ino != netns) {
-        r = -ESRCH;
-    } else if ((home = open(NETNS_SELF, O_RDONLY | O_CLOEXEC)) < 0) {
-        r = -errno;
-    } else if (setns(target, CLONE_NEWNET) < 0) {
+    if (r == 0) {
+        home = open(NETNS_SELF, O_RDONLY | O_CLOEXEC);
+        r = home < 0 ? -errno : 0;
+    }
+    if (r == 0 && setns(target, CLONE_NEWNET) < 0) {
         r = -errno;
         (void)close(home);
     }

@@ -310,7 +310,8 @@ static void read_answer(struct probe *probe)
                            : "http probe: the answer is not HTTP");
         return;
     }
-    (void)snprintf(reason, sizeof(reason), "http probe: %.100s answers %d", probe->spec.path, status);
+    (void)snprintf(reason, sizeof(reason), "http probe: %.100s answers %d", probe->spec.path,
+                   status);
     finish(probe, status >= 200 && status < 400, reason);
 }
 

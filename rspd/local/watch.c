@@ -11,10 +11,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define WORKER_STACK (256 * 1024)
+#define WORKER_STACK_BYTES 262144
 
 static int compare(const void *a, const void *b)
 {
@@ -92,20 +93,16 @@ static void deliver(struct watch *w, const struct watch_note *n)
     }
 }
 
-/** Posted: hands out the results there are. A callback may free the watch. */
-static void on_mail(void *ctx)
+/** Hands out the results there are. A callback may free the watch. */
+static void on_results(void *ctx, int fd, unsigned events)
 {
-    struct watch_mail *mail = (struct watch_mail *)ctx;
-    struct watch *w = mail->watch;
-    if (w != NULL) {
-        pthread_mutex_lock(&w->lock);
-        mail->posted = false;
-        pthread_mutex_unlock(&w->lock);
-    } else {
-        mail->posted = false;
-    }
-    mail->busy = true;
-    while ((w = mail->watch) != NULL) {
+    struct watch *w = (struct watch *)ctx;
+    uint64_t count;
+    bool freed = false;
+    (void)events;
+    (void)!read(fd, &count, sizeof(count)); /* EAGAIN: nothing lost, the list says what there is */
+    w->freed = &freed;
+    for (;;) {
         pthread_mutex_lock(&w->lock);
         struct watch_note *note = TAILQ_FIRST(&w->results);
         bool current = false;
@@ -115,24 +112,26 @@ static void on_mail(void *ctx)
         }
         pthread_mutex_unlock(&w->lock);
         if (note == NULL) {
-            break;
+            w->freed = NULL;
+            return;
         }
         if (current) {
             deliver(w, note);
         }
         free(note);
-    }
-    mail->busy = false;
-    if (mail->watch == NULL && !mail->posted) {
-        free(mail);
+        if (freed) {
+            return;
+        }
     }
 }
 
 void watch_tell(struct watch *w, struct watch_note *take_note)
 {
+    bool first = TAILQ_EMPTY(&w->results);
     TAILQ_INSERT_TAIL(&w->results, take_note, link);
-    if (!w->mail->posted) {
-        w->mail->posted = loop_post(w->loop, on_mail, w->mail) == 0;
+    if (first) {
+        uint64_t one = 1;
+        (void)!write(w->result_fd, &one, sizeof(one)); /* EAGAIN: it is readable already */
     }
 }
 
@@ -166,7 +165,7 @@ static int start_worker(struct watch *w)
     if (r != 0) {
         return -r;
     }
-    (void)pthread_attr_setstacksize(&attr, WORKER_STACK);
+    (void)pthread_attr_setstacksize(&attr, WORKER_STACK_BYTES);
     /* Signals are the loop's: it takes them from a signalfd, so they must be blocked everywhere. */
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -203,8 +202,20 @@ static void release(struct watch *w)
     if (w->hint_fd >= 0) {
         (void)close(w->hint_fd);
     }
-    free(w->mail);
+    loop_io_free(w->result_io);
+    if (w->result_fd >= 0) {
+        (void)close(w->result_fd);
+    }
     free(w);
+}
+
+static int make_result_fd(struct watch *w)
+{
+    w->result_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (w->result_fd < 0) {
+        return -errno;
+    }
+    return loop_io_add(w->loop, w->result_fd, LOOP_READ, on_results, w, &w->result_io);
 }
 
 int watch_new(struct loop *loop, const struct watch_events *events, void *ctx, struct watch **ret)
@@ -222,10 +233,12 @@ int watch_new(struct loop *loop, const struct watch_events *events, void *ctx, s
     TAILQ_INIT(&w->pes);
     TAILQ_INIT(&w->questions);
     TAILQ_INIT(&w->results);
-    w->mail = (struct watch_mail *)calloc(1, sizeof(*w->mail));
-    int r = w->mail == NULL ? -ENOMEM : make_hints(w);
+    w->result_fd = -1;
+    int r = make_hints(w);
     if (r == 0) {
-        w->mail->watch = w;
+        r = make_result_fd(w);
+    }
+    if (r == 0) {
         r = init_lock(w);
         if (r == 0 && (r = start_worker(w)) < 0) {
             (void)pthread_cond_destroy(&w->wake);
@@ -261,9 +274,8 @@ void watch_free(struct watch *w)
     notes_free(&w->results);
     (void)pthread_cond_destroy(&w->wake);
     (void)pthread_mutex_destroy(&w->lock);
-    w->mail->watch = NULL;
-    if (w->mail->posted || w->mail->busy) {
-        w->mail = NULL; /* on_mail() frees it */
+    if (w->freed != NULL) {
+        *w->freed = true;
     }
     release(w);
 }
@@ -407,16 +419,15 @@ void watch_remove(struct watch *w, uint32_t pe_id)
     }
 }
 
-bool watch_connections(const struct watch *w, uint32_t pe_id, uint32_t *ret)
+bool watch_connections(struct watch *w, uint32_t pe_id, uint32_t *ret)
 {
-    struct watch *mutable_watch = (struct watch *)(uintptr_t)w; /* for the lock alone */
-    pthread_mutex_lock(&mutable_watch->lock);
-    const struct watch_pe *pe = watch_pe_find(mutable_watch, pe_id);
+    pthread_mutex_lock(&w->lock);
+    const struct watch_pe *pe = watch_pe_find(w, pe_id);
     bool known = pe != NULL && pe->load_known;
     if (known) {
         *ret = pe->connections;
     }
-    pthread_mutex_unlock(&mutable_watch->lock);
+    pthread_mutex_unlock(&w->lock);
     return known;
 }
 

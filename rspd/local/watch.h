@@ -64,7 +64,7 @@ int watch_hint_fd(const struct watch *w);
 int watch_add(struct watch *w, const struct watch_target *target);
 void watch_remove(struct watch *w, uint32_t pe_id);
 /** Connections of a PE at the last look; false: unknown. */
-bool watch_connections(const struct watch *w, uint32_t pe_id, uint32_t *ret);
+bool watch_connections(struct watch *w, uint32_t pe_id, uint32_t *ret);
 
 /** A listening socket that was looked for. */
 struct watch_listener {

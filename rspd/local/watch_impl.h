@@ -41,6 +41,7 @@ struct watch_pe {
     uint32_t hint; /* at the last look */
     /* hang */
     struct hang hang;
+    uint32_t hang_hint;  /* hint word at the last round */
     struct tm_us walked; /* /proc, for this PE */
     bool walk_said_stopped;
     /* alive */
@@ -96,13 +97,6 @@ TAILQ_HEAD(watch_notes, watch_note);
 TAILQ_HEAD(watch_pes, watch_pe);
 TAILQ_HEAD(watch_namespaces, watch_ns);
 
-/** What was posted to the loop finds the watch by it, unless it is gone meanwhile. */
-struct watch_mail {
-    struct watch *watch;
-    bool posted;
-    bool busy; /* results are being handed out; loop thread only */
-};
-
 struct watch {
     struct loop *loop;
     struct watch_events events;
@@ -112,6 +106,9 @@ struct watch {
     struct hint_page *hints;
     struct diag_watch *destroyed;
     size_t alive_count; /* adopted PEs in our namespace */
+    int result_fd;      /* eventfd: readable while there are results */
+    struct loop_io *result_io;
+    bool *freed; /* set while results are handed out: tells on_results() that the watch is gone */
     pthread_t thread;
     struct watch_namespaces namespaces; /* worker only */
 
@@ -126,7 +123,6 @@ struct watch {
     struct watch_notes questions;
     size_t question_count;
     struct watch_notes results;
-    struct watch_mail *mail;
 };
 
 /** The worker's main function; ctx is the watch. */

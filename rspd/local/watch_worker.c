@@ -342,6 +342,9 @@ static struct round *round_new(struct watch *w, const struct watch_ns *ns)
         l->target = pe->target;
         l->queued_before = pe->hang.queued;
         l->hung_before = pe->hang.hung;
+        uint32_t hint = hint_read(w->hints, pe->pe_id);
+        l->sample.active = hint != pe->hang_hint;
+        pe->hang_hint = hint;
         l->fresh = pe->target.hang && !pe->hang.begun;
         /* Without destroy events every tick is a check. */
         l->check = pe->check || (pe->target.alive && (ns->netns != 0 || w->destroyed == NULL));

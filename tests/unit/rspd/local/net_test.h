@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -51,6 +52,7 @@ static inline pid_t test_serve(int listener, void (*serve)(int listener))
     pid_t pid = fork();
     cr_assert_geq(pid, 0);
     if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failing test leaves nobody behind */
         (void)signal(SIGPIPE, SIG_IGN);
         serve(listener);
         _exit(0);

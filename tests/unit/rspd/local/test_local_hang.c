@@ -27,6 +27,7 @@ struct look {
     bool stopped;
     uint32_t backlog; /* 0: 128 */
     bool doubt;
+    bool active;
 };
 
 static enum hang_verdict look(int64_t after_ms, struct look l)
@@ -37,6 +38,7 @@ static enum hang_verdict look(int64_t after_ms, struct look l)
                             .backlog = l.backlog > 0 ? l.backlog : 128,
                             .stopped = l.stopped,
                             .doubt = l.doubt,
+                            .active = l.active,
                             .looked = l.waiting != NULL};
     for (const char *c = l.waiting; c != NULL && *c != '\0'; c++) {
         cr_assert(cookie_set_add(&s.waiting, (uint64_t)*c));
@@ -155,6 +157,24 @@ Test(hang, doubt_gives_time_once)
     cr_assert_eq(LOOK(700, .queued = 3, .waiting = "abc", .doubt = true), HANG_SAME);
     cr_assert_eq(LOOK(200, .queued = 4, .waiting = "abcd", .doubt = true), HANG_SAME);
     cr_assert_eq(LOOK(200, .queued = 5, .waiting = "abcde", .doubt = true), HANG_HUNG);
+}
+
+Test(hang, a_shim_that_accepts_is_believed)
+{
+    cr_assert_eq(LOOK(0, .queued = 0), HANG_SAME);
+    cr_assert_eq(LOOK(700, .queued = 3, .waiting = "abc", .doubt = true, .active = true),
+                 HANG_SAME);
+    cr_assert_eq(LOOK(500, .queued = 4, .waiting = "abcd"), HANG_SAME);
+    cr_assert_eq(LOOK(250, .queued = 5, .waiting = "abcde"), HANG_HUNG);
+}
+
+Test(hang, an_accept_between_the_two_dumps_is_seen_later)
+{
+    cr_assert_eq(LOOK(0, .queued = 0), HANG_SAME);
+    cr_assert_eq(LOOK(100, .queued = 3, .waiting = "abc"), HANG_SAME);
+    cr_assert_eq(LOOK(400, .queued = 4, .waiting = "bcd"), HANG_SAME); /* a left after the count */
+    cr_assert_eq(LOOK(100, .queued = 4, .waiting = "bcde"), HANG_SAME);
+    cr_assert_eq(LOOK(600, .queued = 6, .waiting = "bcdefg"), HANG_SAME);
 }
 
 Test(hang, quiet_moves_the_beginning_of_growth)

@@ -144,11 +144,11 @@ static void serve_at_once(int listener)
     }
 }
 
-/** One connection every 300 ms, as a server that is busy does. */
+/** One connection every 200 ms, as a server that is busy does. */
 static void serve_slowly(int listener)
 {
     for (;;) {
-        (void)poll(NULL, 0, 300);
+        (void)poll(NULL, 0, 200);
         (void)close(accept(listener, NULL, NULL));
     }
 }
@@ -318,6 +318,7 @@ Test(watch, adoption_of_what_is_not_there)
     int listener = test_listen(16, &port);
     pid_t other = fork();
     if (other == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void)close(listener);
         serve_never(-1);
     }
@@ -380,6 +381,7 @@ static pid_t serve_elsewhere(uint16_t *ret_port)
     cr_assert_geq(pid, 0);
     if (pid == 0) {
         uint16_t port = 0;
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (unshare(CLONE_NEWNET) == 0) {
             int fd = socket(AF_INET, SOCK_STREAM, 0);
             struct sockaddr_in a = {.sin_family = AF_INET};
