@@ -10,7 +10,10 @@
 static char fold(char c)
 {
     static const char lower[] = "abcdefghijklmnopqrstuvwxyz";
-    return c >= 'A' && c <= 'Z' ? lower[c - 'A'] : c;
+    if (c >= 'A' && c <= 'Z') {
+        return lower[c - 'A'];
+    }
+    return c;
 }
 
 /** Octets that stand for themselves in a canonical name, the dot excepted. */

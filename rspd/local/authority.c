@@ -128,7 +128,7 @@ static bool may_register(const struct authority *a, struct pool_handle handle,
         }
         (void)snprintf(why, size,
                        "pool \"%s\" admits only the users and groups of its settings; uid %u is "
-                       "not among them: add it to [Pool] register-users",
+                       "not among them: add it to RegisterUsers in its [Pool] section",
                        pool_handle_format(handle, name, sizeof(name)), who->uid);
         return false;
     }
@@ -138,7 +138,7 @@ static bool may_register(const struct authority *a, struct pool_handle handle,
     }
     (void)snprintf(why, size,
                    "pool \"%s\" belongs to uid %u on this host; uid %u may not join it: choose "
-                   "another pool, or name the user in [Pool] register-users",
+                   "another pool, or name the user in RegisterUsers of its [Pool] section",
                    pool_handle_format(handle, name, sizeof(name)), owner->uid, who->uid);
     return false;
 }
@@ -169,7 +169,7 @@ static bool may_resolve(const struct authority *a, struct pool_handle handle,
     }
     (void)snprintf(why, size,
                    "pool \"%s\" may be used only by the users and groups of its settings; uid %u "
-                   "is not among them: add it to [Pool] resolve-users",
+                   "is not among them: add it to ResolveUsers in its [Pool] section",
                    pool_handle_format(handle, name, sizeof(name)), who->uid);
     return false;
 }

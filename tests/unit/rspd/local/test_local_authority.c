@@ -82,7 +82,7 @@ Test(authority, settings_name_users_and_groups)
     cr_assert_eq(authority_join(a, pool_handle_of("web"), 1000), 0);
     cr_assert(may(AUTHORITY_REGISTER, "web", 1001, 0));
     cr_assert_not(may(AUTHORITY_REGISTER, "web", 1000, 0));
-    cr_assert_not_null(strstr(why, "register-users"));
+    cr_assert_not_null(strstr(why, "RegisterUsers"));
     uint32_t groups[] = {7, 50};
     struct authority_subject who = {.uid = 9, .gid = 9, .groups = groups, .group_count = 2};
     cr_assert(authority_allows(a, AUTHORITY_REGISTER, pool_handle_of("web-tls"), &who, 0, NULL, 0));
@@ -91,7 +91,7 @@ Test(authority, settings_name_users_and_groups)
         authority_allows(a, AUTHORITY_REGISTER, pool_handle_of("web-tls"), &who, 0, NULL, 0));
     cr_assert(may(AUTHORITY_RESOLVE, "secret", 1001, 0));
     cr_assert_not(may(AUTHORITY_RESOLVE, "secret", 1002, 0));
-    cr_assert_not_null(strstr(why, "resolve-users"));
+    cr_assert_not_null(strstr(why, "ResolveUsers"));
     cr_assert(may(AUTHORITY_RESOLVE, "secret", 0, 0));
     cr_assert_eq(authority_set_rules(a, NULL, 0), 0);
     cr_assert(may(AUTHORITY_RESOLVE, "secret", 1002, 0));
