@@ -74,7 +74,7 @@ __attribute__((constructor)) static void start(void)
     }
     struct pre_guard guard;
     pre_enter(&guard);
-    (void)pre_rpc_hello(PRE_QUICK_MS);
+    (void)pre_rpc_hello(0, PRE_QUICK_MS);
     pre_leave(&guard);
     pre_listen_inherited();
 }

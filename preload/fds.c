@@ -161,7 +161,8 @@ static bool cloexec_changes(int fd, bool cloexec)
     }
     int saved = errno;
     bool ours = is_private(fd, &record);
-    if (record.kind == PRE_FD_LISTEN && pre_fd_inode(fd) == record.inode) {
+    if ((record.kind == PRE_FD_LISTEN || record.kind == PRE_FD_PENDING) &&
+        pre_fd_inode(fd) == record.inode) {
         pre_listen_cloexec(&record, cloexec);
     }
     errno = saved;
@@ -223,7 +224,8 @@ static void in_range(int fd, const struct pre_fd *record, int flags)
         if (record->kind != PRE_FD_LIFE && record->kind != PRE_FD_PRIVATE) {
             before_close(fd, record);
         }
-    } else if (record->kind == PRE_FD_LISTEN && pre_fd_inode(fd) == record->inode) {
+    } else if ((record->kind == PRE_FD_LISTEN || record->kind == PRE_FD_PENDING) &&
+               pre_fd_inode(fd) == record->inode) {
         pre_listen_cloexec(record, true);
     }
 }

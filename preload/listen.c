@@ -4,8 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -112,7 +115,9 @@ static void put_registration(struct lp_writer *w, const struct candidate *c)
     uint64_t cookie = 0;
     socklen_t len = sizeof(cookie);
     struct stat ns;
-    lp_put_handle(w, c->handle);
+    if (c->handle.len > 0) { /* else the daemon may have a rule */
+        lp_put_handle(w, c->handle);
+    }
     lp_put_u32(w, LP_T_PROTOCOL, c->socket.protocol);
     lp_put_u32(w, LP_T_PORT, c->port);
     if (c->address.family != IP_NONE) {
@@ -179,6 +184,90 @@ static void keep_life(const struct candidate *c, uint32_t pe_id, int life)
                                        .b = life >= 0 ? (uint32_t)life : PRE_NO_LIFE});
 }
 
+/** Makes the FIFO and opens it; the descriptor, or -1. It lies beside the daemon's socket. */
+static int open_word(char *path, size_t size)
+{
+    const char *sock = pre_config()->socket_path;
+    const char *slash = strrchr(sock, '/');
+    uint32_t random[2];
+    if (slash == NULL || getrandom(random, sizeof(random), GRND_NONBLOCK) != sizeof(random)) {
+        return -1;
+    }
+    int n = snprintf(path, size, "%.*s/waiting", (int)(slash - sock), sock);
+    if (n < 0 || (size_t)n + 20 > size) {
+        return -1;
+    }
+    (void)mkdir(path, 0700); /* only works for root and a user's own daemon; else it is there */
+    struct stat st;
+    bool foreign = stat(path, &st) == 0 && st.st_uid != geteuid();
+    (void)snprintf(path + n, size - (size_t)n, "/%08x%08x", random[0], random[1]);
+    if (mkfifo(path, 0600) != 0) {
+        return -1;
+    }
+    if (foreign) {
+        (void)chmod(path, 0666); /* an unprivileged daemon must be able to take it over */
+    }
+    return open(path, O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/**
+ * With the daemon away: leaves the registration where the next daemon looks (rspd/local/waiting.c),
+ * in a FIFO that serves as life fd from then on. Returns it, moved high, or PRE_NO_LIFE.
+ */
+static int leave_word(const struct candidate *c)
+{
+    static uint8_t octets[PIPE_BUF]; /* under the state lock */
+    char path[LP_PATH_MAX + 24];
+    char exe[256];
+    int life = open_word(path, sizeof(path));
+    if (life < 0) {
+        return -1;
+    }
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+    struct lp_writer w;
+    pre_state_lock();
+    lp_begin(&w, octets, sizeof(octets), LP_REGISTER, 0);
+    put_registration(&w, c);
+    if (n > 0) {
+        lp_put_octets(&w, LP_T_EXE, exe, (size_t)n);
+    }
+    int len = lp_finish(&w);
+    bool written = len > 0 && write(life, octets, (size_t)len) == len;
+    pre_state_unlock();
+    int flags = pre_real()->fcntl(c->fd, F_GETFD, 0);
+    if (written) {
+        life = pre_fd_move_high(life, flags < 0 || (flags & FD_CLOEXEC) != 0);
+    } else {
+        (void)pre_real()->close(life);
+        life = -1;
+    }
+    if (life < 0) {
+        (void)unlink(path);
+        return -1;
+    }
+    pre_fd_set(life, &(struct pre_fd){.kind = PRE_FD_LIFE, .a = (uint32_t)c->fd});
+    pre_log("port %u waits for rspd: %s", c->port, path);
+    return life;
+}
+
+/** Lets go of a life fd that another one has replaced, and of its name if it still has one. */
+static void close_word(int life)
+{
+    char link[32];
+    char path[LP_PATH_MAX + 24];
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", life);
+    ssize_t n = readlink(link, path, sizeof(path) - 1);
+    if (n > 0) {
+        path[n] = '\0';
+        const char *folder = strstr(path, "/waiting/");
+        if (folder != NULL && strchr(folder + 9, '/') == NULL) {
+            (void)unlink(path);
+        }
+    }
+    pre_fd_clear(life, NULL);
+    (void)pre_real()->close(life);
+}
+
 /** Registers; 0, -ENOTCONN/-ETIMEDOUT (try later), or the daemon's refusal. */
 static int register_candidate(const struct candidate *c)
 {
@@ -221,22 +310,41 @@ static int register_candidate(const struct candidate *c)
     return err == -EAGAIN ? -ENOTCONN : err;
 }
 
+/** The life fd of a listener's record, if it still is one; -1 otherwise. */
+static int life_of(const struct pre_fd *record)
+{
+    struct pre_fd life;
+    if ((record->kind != PRE_FD_LISTEN && record->kind != PRE_FD_PENDING) ||
+        record->b == PRE_NO_LIFE || !pre_fd_get((int)record->b, &life) ||
+        life.kind != PRE_FD_LIFE) {
+        return -1;
+    }
+    return (int)record->b;
+}
+
 /** Whether a failed registration may succeed later by itself. */
 static bool later(int err)
 {
     return err == -ENOTCONN || err == -ETIMEDOUT;
 }
 
-static void set_waiting(int fd, const struct pre_fd *was)
+/**
+ * Remembers a listener that has to register later: at a later call of its program, or, because a
+ * server that waits for clients makes none, by the daemon from the word that is left for it.
+ */
+static void set_waiting(const struct candidate *c, const struct pre_fd *was)
 {
-    struct pre_fd record = {.kind = PRE_FD_PENDING, .pool = PRE_POOL_NONE};
+    struct pre_fd record = {.kind = PRE_FD_PENDING, .pool = PRE_POOL_NONE, .b = PRE_NO_LIFE};
     if (was->kind == PRE_FD_INTENT || was->kind == PRE_FD_PENDING) {
         record.pool = was->pool;
     }
-    if (was->kind != PRE_FD_PENDING) {
+    if (was->kind == PRE_FD_PENDING) {
+        record.b = was->b;
+    } else {
         atomic_fetch_add(&pre_listen_pending, 1);
+        record.b = (uint32_t)leave_word(c);
     }
-    pre_fd_set(fd, &record);
+    pre_fd_set(c->fd, &record);
 }
 
 static void stop_waiting(const struct pre_fd *was)
@@ -267,7 +375,7 @@ static int serve(int fd, const struct pre_fd *record, bool inherited)
     if (!found && pre_config()->server) {
         found = env_rule(&c);
     } else if (!found) {
-        err = pre_rpc_hello(PRE_QUICK_MS);
+        err = pre_rpc_hello(c.port, PRE_QUICK_MS);
         found = err == 0 && daemon_rule(&c);
     }
     if (found) {
@@ -276,8 +384,14 @@ static int serve(int fd, const struct pre_fd *record, bool inherited)
         pre_log("port %u: no rule says which pool it joins", c.port);
     }
     if (later(err)) {
-        set_waiting(fd, record);
+        set_waiting(&c, record);
         return err;
+    }
+    if (record->kind == PRE_FD_PENDING) {
+        int word = life_of(record);
+        if (word >= 0) {
+            close_word(word);
+        }
     }
     stop_waiting(record);
     if (err != 0 || !found) {
@@ -533,17 +647,6 @@ int hook_bind(int fd, const struct sockaddr *addr, socklen_t len)
 
 /* --- the life fd follows its listener
  * --------------------------------------------------------------------- */
-
-/** The life fd of a listener's record, if it still is one; -1 otherwise. */
-static int life_of(const struct pre_fd *record)
-{
-    struct pre_fd life;
-    if (record->kind != PRE_FD_LISTEN || record->b == PRE_NO_LIFE ||
-        !pre_fd_get((int)record->b, &life) || life.kind != PRE_FD_LIFE) {
-        return -1;
-    }
-    return (int)record->b;
-}
 
 void pre_listen_closing(int fd, const struct pre_fd *record)
 {

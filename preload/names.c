@@ -32,14 +32,15 @@ static bool is_ours(const char *name)
         inet_pton(AF_INET, name, &any) != 1) {
         struct pre_guard guard;
         pre_enter(&guard);
-        (void)pre_rpc_hello(PRE_QUICK_MS);
+        (void)pre_rpc_hello(0, PRE_QUICK_MS);
         pre_leave(&guard);
     }
     return pre_is_pool_name(name);
 }
 
 /** Asks for the pool behind a name or cookie; 0 or -errno (-ENOTCONN: daemon away). */
-static int ask(const char *name, const struct ip_address *cookie, struct pre_pool_info *ret)
+static int ask(const char *name, const struct ip_address *cookie, bool join,
+               struct pre_pool_info *ret)
 {
     struct pre_rpc rpc;
     struct lp_message reply;
@@ -52,6 +53,9 @@ static int ask(const char *name, const struct ip_address *cookie, struct pre_poo
     } else {
         lp_put_address(&rpc.writer, LP_T_ADDRESS, cookie);
     }
+    if (join) {
+        lp_put_u32(&rpc.writer, LP_T_JOIN, 1);
+    }
     err = pre_rpc_call(&rpc, &reply, NULL);
     if (err == 0) {
         err = lp_result(&reply);
@@ -63,8 +67,11 @@ static int ask(const char *name, const struct ip_address *cookie, struct pre_poo
     return err;
 }
 
-/** 0 or -errno. The process's own memory serves while fresh, and longer with the daemon away. */
-static int look_up(const char *name, struct pre_pool_info *ret)
+/**
+ * 0 or -errno. The process's own memory serves while fresh, and longer with the daemon away.
+ * `join`: the name is asked for to be bound to, so that the pool may be a new one.
+ */
+static int look_up(const char *name, bool join, struct pre_pool_info *ret)
 {
     struct pre_guard guard;
     if (strlen(name) > NAME_TEXT_MAX) {
@@ -76,7 +83,7 @@ static int look_up(const char *name, struct pre_pool_info *ret)
     int err = 0;
     if (!known || age_ms >= NAME_FRESH_MS) {
         struct pre_pool_info fresh;
-        err = ask(name, NULL, &fresh);
+        err = ask(name, NULL, join, &fresh);
         if (err == 0) {
             *ret = fresh;
         } else if ((err == -ENOTCONN || err == -ETIMEDOUT) && known && age_ms < PRE_STALE_MS) {
@@ -143,7 +150,7 @@ int hook_getaddrinfo(const char *node, const char *service, const struct addrinf
     }
     struct pre_pool_info info;
     struct addrinfo *six = NULL;
-    int err = look_up(node, &info);
+    int err = look_up(node, hints != NULL && (hints->ai_flags & AI_PASSIVE) != 0, &info);
     if (err != 0) {
         return for_good(err) ? EAI_NONAME : EAI_AGAIN;
     }
@@ -181,7 +188,7 @@ int hook_getaddrinfo_a(int mode, struct gaicb **list, int count, struct sigevent
             continue;
         }
         int family = item->ar_request != NULL ? item->ar_request->ai_family : AF_UNSPEC;
-        int err = look_up(item->ar_name, &info);
+        int err = look_up(item->ar_name, false, &info);
         const char *text = err == 0 ? numeric(&info, family) : NULL;
         item->ar_name = text != NULL ? text : "invalid name.invalid"; /* no DNS query, EAI_NONAME */
     }
@@ -205,7 +212,7 @@ static void set_name(struct hostent *entry, const struct pre_pool_info *info)
 static const char *host_text(const char *name, int family, struct pre_pool_info *info,
                              int *ret_herrno)
 {
-    int err = look_up(name, info);
+    int err = look_up(name, false, info);
     if (err != 0) {
         *ret_herrno = herrno_of(err);
         return NULL;
@@ -273,7 +280,7 @@ static bool name_of(const struct ip_address *cookie, struct pre_pool_info *ret)
     pre_enter(&guard);
     bool found = pre_pool_by_cookie(cookie, ret) && ret->name[0] != '\0';
     if (!found) {
-        found = ask(NULL, cookie, ret) == 0 && ret->name[0] != '\0';
+        found = ask(NULL, cookie, false, ret) == 0 && ret->name[0] != '\0';
     }
     pre_leave(&guard);
     return found;

@@ -39,6 +39,7 @@ static struct channel channels[CHANNELS] = {
 };
 static _Atomic int64_t failed_ms; /* when the daemon was last found away; 0: it was not */
 static atomic_int home_pid;
+static atomic_int hello_port; /* for the next HELLO */
 
 static int call_socket(int domain, int type, int protocol)
 {
@@ -105,6 +106,10 @@ static int say_hello(struct channel *c, int fd, int timeout_ms)
     }
     if (pre_config()->pool[0] != '\0') {
         lp_put_str(&w, LP_T_POOL_ENV, pre_config()->pool);
+    }
+    int port = atomic_exchange(&hello_port, 0);
+    if (port != 0) {
+        lp_put_u32(&w, LP_T_PORT, (uint32_t)port);
     }
     if (lp_finish(&w) < 0) {
         return -EMSGSIZE;
@@ -268,11 +273,12 @@ void pre_rpc_end(struct pre_rpc *rpc)
     rpc->channel = NULL;
 }
 
-int pre_rpc_hello(int timeout_ms)
+int pre_rpc_hello(uint16_t port, int timeout_ms)
 {
     if (pre_config_learnt()) {
         return 0;
     }
+    atomic_store(&hello_port, port);
     struct pre_rpc rpc;
     int err = pre_rpc_begin(&rpc, LP_NAME, timeout_ms);
     if (err == 0) {

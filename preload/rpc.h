@@ -36,8 +36,11 @@ int pre_rpc_call(struct pre_rpc *rpc, struct lp_message *reply, int *ret_fd);
 int pre_rpc_send(struct pre_rpc *rpc);
 void pre_rpc_end(struct pre_rpc *rpc);
 
-/** Makes sure HELLO was exchanged once; 0, or -errno when the daemon is away. */
-int pre_rpc_hello(int timeout_ms);
+/**
+ * Makes sure HELLO was exchanged once; 0, or -errno when the daemon is away. `port`: of the
+ * listener whose rule is asked for (the daemon logs when there is none), else 0.
+ */
+int pre_rpc_hello(uint16_t port, int timeout_ms);
 /** Whether a caller in a hurry should not even try (a recent attempt failed). */
 bool pre_rpc_backing_off(void);
 /** Whether `fd` is one of our connections (close() and dup2() ask that). */

@@ -46,7 +46,7 @@ static bool check_cookie(const struct ip_address *address)
     }
     struct pre_guard guard;
     pre_enter(&guard);
-    (void)pre_rpc_hello(PRE_QUICK_MS);
+    (void)pre_rpc_hello(0, PRE_QUICK_MS);
     pre_leave(&guard);
     return pre_is_cookie(address);
 }

@@ -466,6 +466,10 @@ int daemon_run(struct daemon *d)
     if (back > 0) {
         log_notice("%zu pool elements of an earlier rspd are still alive", back);
     }
+    size_t waited = requests_take_waiting(d->requests);
+    if (waited > 0) {
+        log_notice("%zu pool elements had been waiting for rspd", waited);
+    }
     machines_drain(d);
     d->ready = true;
     log_notice("ready: %s, scope %s, SCTP: %s, socket %s", role_name(d), d->settings.scope,

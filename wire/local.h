@@ -24,7 +24,7 @@
 
 /** Message types. After each: TLVs of the request -> type of the reply: its TLVs. [x] optional. */
 enum lp_type {
-    /* CLIENT_KIND, PID, [EXE], [POOL_ENV]
+    /* CLIENT_KIND, PID, [EXE], [POOL_ENV], [PORT] (of the listener that wants to know its rule)
        -> HELLO_OK: DAEMON_VERSION(str), [SUFFIX]*, COOKIE4_NET, COOKIE6_NET, REFUSAL_WAIT_US,
           CONNECT_TIMEOUT_MS, RULE*; SCM_RIGHTS: one memfd with the load hint words (shim only),
           if the daemon has one */
@@ -33,7 +33,7 @@ enum lp_type {
     /* reply to anything: RESULT (0 or -errno), [CAUSE], [TEXT], [PE_ID] */
     LP_RESULT = 3,
 
-    /* NAME (a host name) | HANDLE | ADDRESS (a cookie)
+    /* NAME (a host name) | HANDLE | ADDRESS (a cookie), [JOIN]
        -> NAME_REPLY: HANDLE, COOKIE4, COOKIE6, NAME (canonical HANDLE.pool.alt) or RESULT -ENOENT
           (never-seen pool), -ENAMETOOLONG, -EAGAIN (no registrar answers) */
     LP_NAME = 10,
@@ -52,7 +52,9 @@ enum lp_type {
        -> REGISTERED: PE_ID; SCM_RIGHTS: the life fd (unless ADOPT); sent when the registrar has
           accepted, or when the agent has stored it and no registrar is there (RESULT in it then
           -EAGAIN). Refusal: RESULT with CAUSE and TEXT. Same (protocol, port, addresses, netns):
-          the same PE and another copy of its life fd. */
+          the same PE and another copy of its life fd. A program that finds no daemon leaves the
+       message in a FIFO of the runtime directory's folder "waiting" and keeps that open as its life
+       fd; the next daemon registers it from there. */
     LP_REGISTER = 20,
     LP_REGISTERED = 21,
     /* PE_ID | HANDLE [PORT] -> RESULT */
@@ -149,7 +151,8 @@ enum lp_tlv {
     LP_T_SNAPSHOT, /* reserved: a shared-memory snapshot of a pool goes with the message */
     LP_T_SCOPE,    /* str */
     LP_T_PROGRAM,  /* str: what runs under PID */
-    LP_T_WANT_PE   /* the id of the one element that will do */
+    LP_T_WANT_PE,  /* the id of the one element that will do */
+    LP_T_JOIN      /* 1: the asker will register there; a cookie for a never-seen pool too */
 };
 
 enum lp_client_kind { LP_CLIENT_SHIM = 1, LP_CLIENT_LIBRSP = 2, LP_CLIENT_TOOL = 3 };

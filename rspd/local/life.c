@@ -198,6 +198,28 @@ int life_create(struct life *life, uint32_t pe_id)
     return r;
 }
 
+int life_take(struct life *life, uint32_t pe_id, int dir_fd, const char *name)
+{
+    char own[LIFE_NAME_LEN + 1];
+    struct life_pe *pe;
+    if (find(life, pe_id) != NULL) {
+        return -EEXIST;
+    }
+    if (renameat(dir_fd, name, life->dir_fd, name_of(pe_id, own)) != 0) {
+        return -errno;
+    }
+    int r = pe_open(life, pe_id, &pe);
+    if (r < 0) {
+        (void)unlinkat(life->dir_fd, own, 0);
+        return r;
+    }
+    r = pe_watch(life, pe);
+    if (r < 0) {
+        forget(life, pe);
+    }
+    return r;
+}
+
 int life_give(struct life *life, uint32_t pe_id)
 {
     return find(life, pe_id) != NULL ? open_writer(life, pe_id) : -ENOENT;

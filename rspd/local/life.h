@@ -36,6 +36,11 @@ void life_free(struct life *life);
 /** Makes the FIFO of a PE, watches it and holds it. -EEXIST: there is such a PE already. */
 int life_create(struct life *life, uint32_t pe_id);
 /**
+ * Takes over a FIFO that its holder made itself, from another folder of the same file system, and
+ * watches it. Nothing is to be delivered.
+ */
+int life_take(struct life *life, uint32_t pe_id, int dir_fd, const char *name);
+/**
  * Another write end, O_CLOEXEC and non-blocking, to be passed to a client. The caller closes it.
  * Returns the descriptor, -ENOENT for an unknown PE, or -errno.
  */

@@ -353,8 +353,9 @@ static struct policy policy_for(const struct pes *p, const struct record *r)
     return (struct policy){.type = POLICY_LU, .word_count = 1};
 }
 
-int pes_add(struct pes *pes, const struct record *record, const struct pe **ret, char *why,
-            size_t size)
+/** Registers; the life FIFO is made, or is `name` in `dir_fd`. */
+static int add(struct pes *pes, const struct record *record, int dir_fd, const char *name,
+               const struct pe **ret, char *why, size_t size)
 {
     int r;
     if (record->uid != 0 && count_of_uid(pes, record->uid) >= PES_PER_UID_MAX) {
@@ -378,7 +379,9 @@ int pes_add(struct pes *pes, const struct record *record, const struct pe **ret,
         free(pe);
         return r;
     }
-    r = pe->r.adopted ? 0 : life_create(pes->life, pe->r.pe_id);
+    r = pe->r.adopted  ? 0
+        : name != NULL ? life_take(pes->life, pe->r.pe_id, dir_fd, name)
+                       : life_create(pes->life, pe->r.pe_id);
     if (r != 0) {
         (void)snprintf(why, size, "cannot make its life fd: %s", strerror(-r));
     } else {
@@ -394,6 +397,19 @@ int pes_add(struct pes *pes, const struct record *record, const struct pe **ret,
     save(pes, pe);
     *ret = pe;
     return 0;
+}
+
+int pes_add(struct pes *pes, const struct record *record, const struct pe **ret, char *why,
+            size_t size)
+{
+    return add(pes, record, -1, NULL, ret, why, size);
+}
+
+int pes_add_waiting(struct pes *pes, const struct record *record, int dir_fd, const char *name,
+                    char *why, size_t size)
+{
+    const struct pe *pe;
+    return add(pes, record, dir_fd, name, &pe, why, size);
 }
 
 /* --- after a restart ----------------------------------------------------------------------------

@@ -74,6 +74,10 @@ size_t pes_restore(struct pes *pes);
  */
 int pes_add(struct pes *pes, const struct record *record, const struct pe **ret, char *why,
             size_t size);
+/** The same for a PE whose holder made its life FIFO itself: `name` in `dir_fd`, which moves away.
+ */
+int pes_add_waiting(struct pes *pes, const struct record *record, int dir_fd, const char *name,
+                    char *why, size_t size);
 /** Out of scope and memory. */
 void pes_remove(struct pes *pes, uint32_t pe_id, const char *reason);
 

@@ -260,7 +260,8 @@ static void put_net(struct lp_writer *w, enum lp_tlv type, const struct settings
     lp_put_octets(w, type, octets, len + 1);
 }
 
-static void put_rules(struct rq_client *c, struct lp_writer *w)
+/** The rules of a program; `port` of the listener it asks for, 0: it asks for another reason. */
+static void put_rules(struct rq_client *c, struct lp_writer *w, uint32_t port)
 {
     const struct rule *found[RULES_PER_HELLO];
     size_t n = rules_find(c->rq->env.rules, c->exe, found, RULES_PER_HELLO);
@@ -285,7 +286,11 @@ static void put_rules(struct rq_client *c, struct lp_writer *w)
         }
         lp_unnest(w, mark);
     }
-    if (c->kind == LP_CLIENT_SHIM) {
+    if (c->kind == LP_CLIENT_SHIM && port != 0 && n == 0) {
+        log_notice("pid %u (%s) listens on port %u under the shim, but there is no rule for it and "
+                   "no RSP_POOL: it is left as it is",
+                   c->pid, c->exe, port);
+    } else if (c->kind == LP_CLIENT_SHIM) {
         log_info("pid %u (%s) is under the shim: %s", c->pid, c->exe,
                  n > 0 ? "a rule names its pool" : "no rule for it");
     }
@@ -316,7 +321,7 @@ static void hello(struct rq_client *c, const struct lp_message *msg)
     lp_put_u32(&w, LP_T_CONNECT_TIMEOUT_MS, s->connect_timeout_ms);
     lp_put_str(&w, LP_T_SCOPE, s->scope);
     if (c->exe[0] != '\0') {
-        put_rules(c, &w);
+        put_rules(c, &w, lp_find(msg, LP_T_PORT, &it) ? lp_u32(&it, 0) : 0);
     }
     int hint = c->kind == LP_CLIENT_SHIM ? watch_hint_fd(pes_watch(c->rq->pes)) : -1;
     (void)rq_send(c, &w, msg->request, hint);

@@ -60,6 +60,11 @@ void requests_set_pes(struct requests *rq, struct pes *pes);
 int requests_listen(struct requests *rq, const char *path, int listen_fd, char *error,
                     size_t error_size);
 size_t requests_clients(const struct requests *rq);
+/**
+ * Registers the servers that began while no daemon was there and left word in RUNTIME_DIR/waiting
+ * (waiting.c); makes that folder. Once, after pes_restore(). Returns how many.
+ */
+size_t requests_take_waiting(struct requests *rq);
 /** Settings were read again. */
 void requests_reloaded(struct requests *rq);
 

@@ -36,6 +36,7 @@ struct rq_pending {
     uint16_t type; /* RQ_LIST: of the request */
     struct tm_us deadline;
     struct tm_us look; /* RQ_DRAIN: next look at its connections */
+    bool join;         /* RQ_NAME: the asker will register in it */
     bool looking;      /* a callback will come back with this */
     uint64_t ag_request;
     uint32_t pe_id;
@@ -134,6 +135,8 @@ void rq_answered(struct rq_pending *p, const struct ag_answer *answer);
 void rq_resolve_expired(struct rq_pending *p);
 
 /* requests_pe.c */
+/** Reads a registration into a record, but for who asks; 0, or -EINVAL and why. */
+int rq_read_record(const struct lp_message *msg, struct record *r, char *why, size_t size);
 void rq_register(struct rq_client *c, const struct lp_message *msg);
 void rq_deregister(struct rq_client *c, const struct lp_message *msg);
 void rq_update(struct rq_client *c, const struct lp_message *msg);

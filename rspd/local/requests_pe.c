@@ -168,27 +168,32 @@ static const char *tlv_name(uint16_t type)
     }
 }
 
-/** Reads a registration; 0, or -EINVAL after having told the client. */
-static int read_registration(struct rq_client *c, const struct lp_message *msg, struct record *r)
+int rq_read_record(const struct lp_message *msg, struct record *r, char *why, size_t size)
 {
-    const struct server_peer *peer = server_peer(c->client);
     struct probe_spec probe;
-    char why[RQ_TEXT_MAX];
     struct lp_each it;
-    r->uid = peer->uid;
-    r->gid = peer->gid;
     lp_each_init(&it, msg);
     while (lp_next(&it)) {
         if (!take_tlv(&it, r)) {
-            rq_result(c, msg->request, -EINVAL, "registration: wrong %s", tlv_name(it.type));
+            (void)snprintf(why, size, "registration: wrong %s", tlv_name(it.type));
             return -EINVAL;
         }
     }
     if (r->protocol == TRANSPORT_NONE || r->port == 0) {
-        rq_result(c, msg->request, -EINVAL, "a registration names protocol and port");
+        (void)snprintf(why, size, "a registration names protocol and port");
         return -EINVAL;
     }
-    if (probe_spec_parse(r->probe, r->probe_ms, &probe, why, sizeof(why)) != 0) {
+    return probe_spec_parse(r->probe, r->probe_ms, &probe, why, size) != 0 ? -EINVAL : 0;
+}
+
+/** Reads a registration; 0, or -EINVAL after having told the client. */
+static int read_registration(struct rq_client *c, const struct lp_message *msg, struct record *r)
+{
+    const struct server_peer *peer = server_peer(c->client);
+    char why[RQ_TEXT_MAX];
+    r->uid = peer->uid;
+    r->gid = peer->gid;
+    if (rq_read_record(msg, r, why, sizeof(why)) != 0) {
         rq_result(c, msg->request, -EINVAL, "%s", why);
         return -EINVAL;
     }

@@ -37,15 +37,17 @@ static const char *resolve_text(int result)
 /* --- NAME ---------------------------------------------------------------------------------------
  */
 
-/** The pool's cookie goes out; it is made now if the pool is known and has none. */
-static void reply_name(struct rq_client *c, uint32_t request, struct pool_handle handle, int result)
+/** The pool's cookie goes out; it is made now if the pool is known (or about to be) and has none.
+ */
+static void reply_name(struct rq_client *c, uint32_t request, struct pool_handle handle, int result,
+                       bool join)
 {
     struct requests *rq = c->rq;
     struct cookie cookie;
     struct lp_writer w;
     char name[NAME_TEXT_MAX];
     bool has = cookies_find(rq->env.cookies, handle, &cookie);
-    if (!pool_known(result) && !(has && result == -ENOENT)) {
+    if (!pool_known(result) && !((has || join) && result == -ENOENT)) {
         rq_result(c, request, result, "%s", resolve_text(result));
         return;
     }
@@ -71,7 +73,7 @@ static void reply_name(struct rq_client *c, uint32_t request, struct pool_handle
 
 /** Asks the agent; at once or through a pending answer. */
 static void ask(struct rq_client *c, const struct lp_message *msg, enum rq_kind kind,
-                const struct ag_query *query, uint32_t timeout_ms)
+                const struct ag_query *query, uint32_t timeout_ms, bool join)
 {
     struct requests *rq = c->rq;
     struct ag_answer answer;
@@ -80,6 +82,7 @@ static void ask(struct rq_client *c, const struct lp_message *msg, enum rq_kind 
         return;
     }
     p->type = msg->type;
+    p->join = join;
     p->ag_request = rq->next_ag_request++;
     rq->env.out->cause = 0;
     if (ag_resolve(rq->env.ag, query, p->ag_request, rq_now(rq), &answer) == 1) {
@@ -91,11 +94,13 @@ void rq_name(struct rq_client *c, const struct lp_message *msg)
 {
     uint8_t buffer[POOL_HANDLE_MAX];
     struct ag_query query = {.count = 0}; /* a name takes nobody's turn */
+    struct lp_each it;
     if (rq_pool_of(c, msg, buffer, &query.handle) != 0 ||
         !rq_allowed(c, msg->request, AUTHORITY_RESOLVE, query.handle, 0)) {
         return;
     }
-    ask(c, msg, RQ_NAME, &query, RQ_RESOLVE_DEFAULT_MS);
+    bool join = lp_find(msg, LP_T_JOIN, &it) && lp_u32(&it, 0) != 0;
+    ask(c, msg, RQ_NAME, &query, RQ_RESOLVE_DEFAULT_MS, join);
 }
 
 /* --- RESOLVE ------------------------------------------------------------------------------------
@@ -148,7 +153,7 @@ void rq_answered(struct rq_pending *p, const struct ag_answer *answer)
     struct rq_client *c = p->client;
     p->ag_request = 0;
     if (p->kind == RQ_NAME) {
-        reply_name(c, p->request, rq_handle(p), answer->result);
+        reply_name(c, p->request, rq_handle(p), answer->result, p->join);
     } else if (p->kind == RQ_RESOLVE) {
         reply_resolved(c, p->request, rq_handle(p), answer);
     } else {
@@ -192,7 +197,7 @@ void rq_resolve(struct rq_client *c, const struct lp_message *msg)
             query.avoid[query.avoid_count++] = v;
         }
     }
-    ask(c, msg, RQ_RESOLVE, &query, timeout_ms);
+    ask(c, msg, RQ_RESOLVE, &query, timeout_ms, false);
 }
 
 /* --- REPORT -------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import time
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from fake_daemon import SCTP, TCP, UDP, FakeDaemon, Pe, tlv, u32  # noqa: E402
+from fake_daemon import HEADER, SCTP, TCP, UDP, FakeDaemon, Pe, tlv, tlvs, u32  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("RSP_TEST_BUILD", ROOT / "build")).resolve()
@@ -738,6 +738,59 @@ def test_registered_when_the_daemon_returns(daemon):
     finally:
         server.kill()
         server.wait()
+        server.stdout.close()
+
+
+def left_words(daemon):
+    folder = daemon.dir / "waiting"
+    return sorted(folder.iterdir()) if folder.exists() else []
+
+
+def test_word_is_left_for_the_next_daemon(daemon, talk):
+    """A server that came while the daemon was away and then only waits: its registration lies in a
+    FIFO that lives as long as its listener."""
+    daemon.stop()
+    dialogue = talk("serve", "plain")
+    dialogue.expect("listening")
+    (word,) = left_words(daemon)
+    fd = os.open(word, os.O_RDONLY | os.O_NONBLOCK)
+    data = os.read(fd, 4096)
+    body = tlvs(data[HEADER.size:])
+    assert body["LP_T_HANDLE"][0] == b"web" and u32(body["LP_T_PORT"]) == dialogue.port
+    assert body["LP_T_EXE"][0].decode() == probe("serve")
+    with pytest.raises(BlockingIOError):
+        os.read(fd, 1)
+    dialogue.go_on()
+    dialogue.expect("gone")
+    assert os.read(fd, 1) == b""
+    os.close(fd)
+
+
+def test_word_is_taken_back(daemon):
+    """A server that gets to register by itself does not leave it behind."""
+    daemon.stop()
+    code = ("import socket, sys\ns = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen();"
+            "print(flush=True); s.setblocking(False)\n"
+            "for line in sys.stdin:\n try: s.accept()\n except BlockingIOError: print(flush=True)")
+    server = subprocess.Popen(["/usr/bin/python3", "-c", code], text=True, bufsize=1,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              env=environment(daemon, RSP_POOL="web"))
+
+    def accept():
+        server.stdin.write("\n")
+        server.stdin.flush()
+        server.stdout.readline()
+        return left_words(daemon) == []
+    try:
+        server.stdout.readline()
+        assert len(left_words(daemon)) == 1
+        daemon.start()
+        wait_until(accept, "the registration", 3)
+        assert len(daemon.asked("LP_REGISTER")) == 1
+    finally:
+        server.kill()
+        server.wait()
+        server.stdin.close()
         server.stdout.close()
 
 

@@ -7,7 +7,7 @@ def dnsmasq(host, label, port):
     return host.start("dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
                       f"--port={port}", "--listen-address=127.0.0.1", "--bind-interfaces",
                       f"--txt-record=who.test,{label}", "--user=root", name=f"dns-{label}",
-                      shim=True, env={"RSP_BIND": f"{port}/udp=dns"})
+                      shim=True, env={"RSP_BIND": f"udp:{port}=dns"})
 
 
 def ask(host, *options):
@@ -42,7 +42,7 @@ libc.syscall(3, s.fileno())  # close(2) unseen by the shim: the life fd stays, t
 signal.pause()
 """
     liar = agent.start(rsp.PYTHON, "-c", program, name="liar", shim=True,
-                       env={"RSP_BIND": "5301/udp=dns"})
+                       env={"RSP_BIND": "udp:5301=dns"})
     agent.wait_pes("dns", 2)
     for _ in range(8):
         ask(agent, "+tries=2", "+timeout=1")
