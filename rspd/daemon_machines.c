@@ -13,10 +13,11 @@
 #include "rspd/daemon_internal.h"
 #include "wire/asap.h"
 
-#define ACTIONS_PER_ROUND 20000
-#define SOON_MS           1000
-#define SOON_ACCURACY_US  2000
-#define LATE_ACCURACY_US  400000
+#define ACTIONS_PER_ROUND   20000
+#define SOON_MS             1000
+#define SOON_ACCURACY_US    2000
+#define LATE_ACCURACY_US    400000
+#define ANNOUNCE_UNHEARD_MS 3600000
 
 /* --- settings ------------------------------------------------------------------------------------
  */
@@ -80,7 +81,8 @@ static void rg_settings_of(struct daemon *d, struct rg_settings *ret)
     ret->id = d->registrar_id;
     ret->keep_alive_ms = s->keep_alive_ms;
     ret->keep_alive_timeout_ms = s->keep_alive_timeout_ms;
-    ret->announce_ms = s->announce_ms;
+    /* With nobody to hear it an announce would only wake the host up. */
+    ret->announce_ms = net_can_hear(d) ? s->announce_ms : ANNOUNCE_UNHEARD_MS;
     ret->life_in_seconds = s->life_in_seconds != 0;
     ret->keep_alive_pe_id = s->keep_alive_pe_id != 0;
     ret->tell_expired = s->tell_expired != 0;
@@ -310,7 +312,7 @@ static void carry_out_registrar(struct daemon *d, const struct action *a)
     struct tm_us now = loop_now(d->loop);
     bool lost;
     if (a->kind == ACTION_ANNOUNCE) {
-        if (d->role.decided && d->registrar_ep != NULL) {
+        if (d->role.decided && d->registrar_ep != NULL && net_can_hear(d)) {
             net_announce(d, a->message->octets, a->message->len);
         }
         return;

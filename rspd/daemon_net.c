@@ -382,6 +382,7 @@ static void on_addresses(void *ctx)
     read_addresses(d);
     d->ag_out.cause = 0;
     ag_host_addresses(d->ag, d->addresses, d->address_count, loop_now(d->loop));
+    machines_configure(d); /* there may be somebody to hear announces now */
     machines_role(d);
 }
 

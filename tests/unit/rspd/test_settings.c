@@ -241,7 +241,7 @@ Test(settings, errors_across_keys)
     cr_assert(strstr(said, "at least one is needed") != NULL);
     cr_assert_eq(load(&s, "[Agent]\nQuarantineFirst = 40s\n", NULL), -EINVAL);
     cr_assert(strstr(said, "is above Agent.QuarantineMax") != NULL);
-    cr_assert_eq(load(&s, "[Agent]\nReregistration = 2min\n", NULL), -EINVAL);
+    cr_assert_eq(load(&s, "[Agent]\nReregistration = 4min\n", NULL), -EINVAL);
     cr_assert(strstr(said, "is not below Agent.RegistrationLife") != NULL);
     cr_assert_eq(load(&s, "[Registrar]\nWanted = 3\n", NULL), -EINVAL);
     cr_assert(strstr(said, "Registrar.Wanted 3 is above Registrar.Most 1") != NULL);
