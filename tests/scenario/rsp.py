@@ -339,9 +339,16 @@ class World:
             host.address = address
         return port
 
-    def drop_packets_to(self, host, address):
-        """From now on `host` sends into the void what is meant for `address`."""
-        host.ip("route", "add", "blackhole", f"{address}/32")
+    @staticmethod
+    def drop_packets_to(host, address, device="eth0"):
+        """From now on what `host` sends to `address` vanishes without a word: it goes to a link
+        address that nobody has."""
+        host.ip("neigh", "replace", address, "lladdr", "02:52:53:50:00:66", "nud", "permanent",
+                "dev", device)
+
+    @staticmethod
+    def pass_packets_to(host, address, device="eth0"):
+        host.ip("neigh", "del", address, "dev", device)
 
     # The two ways in which an agent reaches its registrar.
 

@@ -60,8 +60,8 @@ def test_new_address_is_registered(world):
     agent.http_server("s", 8080, pool="web")
     (pe,) = registrar.wait_pes("web", 1, deadline=20)
     assert pe["addresses"] == ["10.52.0.2"]
-    agent.ip("address", "add", "10.52.0.77/24", "dev", "eth0")
     agent.ip("address", "del", "10.52.0.2/24", "dev", "eth0")
+    agent.ip("address", "add", "10.52.0.77/24", "dev", "eth0")
     rsp.wait_until(lambda: [p["addresses"] for p in registrar.pes("web")] == [["10.52.0.77"]], 60,
                    "the new address")
     assert registrar.curl().stdout == "s\n"
@@ -86,7 +86,7 @@ def test_static_registrar_behind_a_router(world):
 
     registrar.start_rspd(interfaces="eth0")
     near.start_rspd(registrar="no", interfaces="eth0")
-    far.start_rspd("--static-registrar", "10.52.1.1", registrar="no", interfaces="eth0")
+    far.start_rspd("--registrars", "10.52.1.1", registrar="no", interfaces="eth0")
     for host in (registrar, near, far):
         host.http_server(host.name, 8080, pool="web")
     for host in (registrar, near, far):
