@@ -29,9 +29,11 @@ def test_killed_server_is_gone_and_nobody_notices(agent):
     servers = [agent.http_server(f"s{number}", 8080 + number, pool="web") for number in range(3)]
     agent.wait_pes("web", 3)
     servers[0].kill()
+    servers[0].wait()  # the kernel has closed its sockets
     assert set(answers(agent, 6)) == {"s1", "s2"}
     agent.wait_pes("web", 2)
     servers[1].kill(signal.SIGTERM)
+    servers[1].wait()
     assert set(answers(agent, 4)) == {"s2"}
     agent.wait_pes("web", 1)
     agent.http_server("s3", 8090, pool="web")
