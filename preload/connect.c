@@ -76,8 +76,8 @@ static void mark(const struct attempt *a, enum pre_fd_kind kind)
     pre_fd_set(a->fd, &(struct pre_fd){.kind = (uint8_t)kind, .pool = a->pool, .a = a->pe.pe_id});
 }
 
-/** Whether this element's failure with that error lets another one be tried. */
-static bool moves_on(int error)
+/** Whether a failure with that error is the element's, so that another one can be tried. */
+static bool moves_on(const struct attempt *a, int error)
 {
     switch (error) {
     case ECONNREFUSED:
@@ -88,7 +88,11 @@ static bool moves_on(int error)
     case EADDRNOTAVAIL:
     case EHOSTDOWN:
     case ENETDOWN:
+    case EACCES: /* a prohibiting route, a packet filter */
+    case EPERM:
         return true;
+    case EINVAL: /* a blackhole route; or the program is bound to what cannot get there */
+        return a->local.sa.sa_family == AF_UNSPEC;
     default:
         return false;
     }
@@ -192,7 +196,7 @@ static enum outcome try_nonblocking(struct attempt *a, const union pre_sockaddr 
         return OUT_RETURN;
     }
     if (errno != EINPROGRESS) {
-        return moves_on(errno) ? OUT_NEXT : OUT_RETURN;
+        return moves_on(a, errno) ? OUT_NEXT : OUT_RETURN;
     }
     mark(a, PRE_FD_PROGRESS);
     if (a->question.avoid_count >= NONBLOCK_PE_MAX || !refused_soon(a->fd)) {
@@ -243,7 +247,7 @@ static enum outcome try_blocking(struct attempt *a, const union pre_sockaddr *ad
         errno = saved;
         return OUT_RETURN;
     }
-    return moves_on(errno) ? OUT_NEXT : OUT_RETURN;
+    return moves_on(a, errno) ? OUT_NEXT : OUT_RETURN;
 }
 
 /** Tries the addresses of the current element. OUT_NEXT leaves the last error in errno. */
