@@ -184,18 +184,6 @@ struct pool_handle pre_pool_handle_ref(uint16_t index)
     return handle;
 }
 
-uint16_t pre_pool_handle(uint16_t index, uint8_t *out)
-{
-    uint16_t len = 0;
-    pre_state_lock();
-    if (index < pool_count) {
-        len = pools[index].handle_len;
-        memcpy(out, pools[index].handle, len);
-    }
-    pre_state_unlock();
-    return len;
-}
-
 bool pre_pool_info(uint16_t index, struct pre_pool_info *ret)
 {
     pre_state_lock();

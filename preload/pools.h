@@ -40,8 +40,6 @@ bool pre_pool_learn(const struct lp_message *reply, const char *asked, int64_t n
 void pre_pool_link(uint16_t index, const struct ip_address *cookie);
 /** The handle in place; stays valid. Empty for an unknown index. */
 struct pool_handle pre_pool_handle_ref(uint16_t index);
-/** Copies the handle; its length, 0 for an unknown index. `out` has POOL_HANDLE_MAX octets. */
-uint16_t pre_pool_handle(uint16_t index, uint8_t *out);
 /** The cookies of a pool by index. */
 bool pre_pool_info(uint16_t index, struct pre_pool_info *ret);
 

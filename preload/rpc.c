@@ -28,6 +28,7 @@ struct channel {
     ino_t ino;
     int pid; /* of the process that made the connection */
     uint32_t request;
+    char exe[1024]; /* here and not on the stack, which may be small (L-54) */
     uint8_t out[REQUEST_MAX];
     uint8_t hello[HELLO_MAX];
     uint8_t reply[LP_MESSAGE_MAX];
@@ -94,15 +95,13 @@ static void drop(struct channel *c)
 
 static int say_hello(struct channel *c, int fd, int timeout_ms)
 {
-    char exe[1024];
     struct lp_writer w;
-    ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+    ssize_t n = readlink("/proc/self/exe", c->exe, sizeof(c->exe) - 1);
     lp_begin(&w, c->hello, sizeof(c->hello), LP_HELLO, ++c->request);
     lp_put_u32(&w, LP_T_CLIENT_KIND, LP_CLIENT_SHIM);
     lp_put_u32(&w, LP_T_PID, (uint32_t)getpid());
     if (n > 0) {
-        exe[n] = '\0';
-        lp_put_str(&w, LP_T_EXE, exe);
+        lp_put_octets(&w, LP_T_EXE, c->exe, (size_t)n);
     }
     if (pre_config()->pool[0] != '\0') {
         lp_put_str(&w, LP_T_POOL_ENV, pre_config()->pool);

@@ -311,15 +311,14 @@ int pre_resolve(const struct pre_question *q, struct lp_pe *ret, uint16_t *ret_p
 
 void pre_report(uint16_t pool, uint32_t pe_id, int error)
 {
-    uint8_t handle[POOL_HANDLE_MAX];
     struct pre_rpc rpc;
-    uint16_t len = pre_pool_handle(pool, handle);
+    struct pool_handle handle = pre_pool_handle_ref(pool);
     pre_pool_failed(pool, pe_id);
     pre_log("element %08x failed: %s", pe_id, strerrordesc_np(error));
-    if (len == 0 || pre_rpc_begin(&rpc, LP_REPORT, PRE_QUICK_MS) != 0) {
+    if (handle.len == 0 || pre_rpc_begin(&rpc, LP_REPORT, PRE_QUICK_MS) != 0) {
         return;
     }
-    lp_put_handle(&rpc.writer, (struct pool_handle){.octets = handle, .len = len});
+    lp_put_handle(&rpc.writer, handle);
     lp_put_u32(&rpc.writer, LP_T_PE_ID, pe_id);
     lp_put_u32(&rpc.writer, LP_T_ERRNO, (uint32_t)error);
     (void)pre_rpc_send(&rpc);

@@ -34,10 +34,8 @@ Test(pools, found_by_name_cookie_and_handle)
     struct ip_address cookie = {.family = IP_V4, .octets = {127, 42, 0, 7}};
     cr_assert(pre_pool_by_cookie(&cookie, &again) && again.index == info.index);
     cr_assert_eq(pre_pool_by_handle(pool_handle_of("web")), info.index);
-    uint8_t handle[POOL_HANDLE_MAX];
-    cr_assert_eq(pre_pool_handle(info.index, handle), 3);
-    cr_assert_arr_eq(handle, "web", 3);
-    cr_assert_eq(pre_pool_handle(PRE_POOL_NONE, handle), 0);
+    cr_assert(pool_handle_equal(pre_pool_handle_ref(info.index), pool_handle_of("web")));
+    cr_assert_eq(pre_pool_handle_ref(PRE_POOL_NONE).len, 0);
 }
 
 Test(pools, the_table_is_bounded)
