@@ -251,7 +251,7 @@ while True:
     clients = [agent.start("socat", "-u", "TCP:lu.pool.alt:1", "-", name="client", shim=True)]
 
     def loads():
-        return {pe["port"]: round(pe["load"] / 0xffffffff * 10) for pe in agent.pes("lu")}
+        return {pe["port"]: round(pe["load_percent"] / 10) for pe in agent.pes("lu")}
     rsp.wait_until(lambda: sum(loads().values()) == 1, 10, "one connection seen as load")
     for expected in range(2, 7):
         clients.append(agent.start("socat", "-u", "TCP:lu.pool.alt:1", "-", name="client",
