@@ -44,12 +44,18 @@ while time.monotonic() < end:
         back = time.monotonic()
         agent.start_rspd(registrar=registrar, interfaces=interfaces)
         after = {pe["pe_id"] for pe in agent.wait_pes("web", 4)}
-        assert time.monotonic() - back < (2 if registrar == "yes" else 12)
+        took = time.monotonic() - back
+        print(f"{took:.2f} s")
+        assert took < 2
         assert after == before
     held.popen.stdin.write(b"two\n")
     held.popen.stdin.flush()
     rsp.wait_until(lambda: "two" in held.output(), 5, "an echo on the old connection")
     assert load.wait(30) == 0
+    # By now the registrar has noticed that the old associations are dead: that hurts nobody.
+    assert {pe["pe_id"] for pe in agent.pes("web")} == before
+    if registrar == "no":
+        assert {pe["pe_id"] for pe in agent.registrar.pes("web")} == before
     lines = collections.Counter(load.output().splitlines())
     print(dict(lines))
     assert lines["ok"] > 50 and set(lines) == {"ok"}, lines  # its last answer served meanwhile
