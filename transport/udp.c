@@ -259,12 +259,6 @@ int udp_send_to(struct udp *udp, const struct udp_name *to, const void *octets, 
     return sendmsg(fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-int udp_send(struct udp *udp, uint32_t peer, const void *octets, size_t len)
-{
-    const struct udp_name *name = udp_peer_name(udp, peer);
-    return name != NULL ? udp_send_to(udp, name, octets, len) : -EHOSTUNREACH;
-}
-
 /* ---- the peer table ---- */
 
 static uint32_t *slot_of(struct udp *udp, const struct udp_name *name)
@@ -340,6 +334,9 @@ uint32_t udp_peer_get(struct udp *udp, const struct udp_name *name, bool *ret_ne
 {
     uint32_t n = udp_peer_find(udp, name);
     if (n != 0) {
+        if (peer_of(udp, n)->pins == 0) {
+            peer_of(udp, n)->name.local = name->local; /* of an association that is over */
+        }
         *ret_new = false;
         return n;
     }
@@ -377,6 +374,22 @@ void udp_peer_unpin(struct udp *udp, uint32_t peer)
     if (--peer_of(udp, peer)->pins == 0) {
         idle_add(udp, peer);
     }
+}
+
+int udp_send(struct udp *udp, uint32_t peer, const void *octets, size_t len)
+{
+    if (udp_peer_name(udp, peer) == NULL) {
+        return -EHOSTUNREACH;
+    }
+    struct udp_name *name = &peer_of(udp, peer)->name;
+    int r = udp_send_to(udp, name, octets, len);
+    if (name->local.family != IP_NONE &&
+        (r == -EINVAL || r == -EADDRNOTAVAIL || r == -ENETUNREACH || r == -EHOSTUNREACH)) {
+        /* The host has lost the address they know. They do not know another, and will say so. */
+        name->local = (struct ip_address){0};
+        r = udp_send_to(udp, name, octets, len);
+    }
+    return r;
 }
 
 const struct udp_name *udp_peer_name(const struct udp *udp, uint32_t peer)

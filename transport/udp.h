@@ -41,11 +41,18 @@ int udp_fd(const struct udp *udp, unsigned which);
 int udp_receive(struct udp *udp, int fd, struct udp_datagram ret[UDP_BATCH]);
 /** -EAGAIN when the socket's buffer is full; SCTP will send it again. */
 int udp_send_to(struct udp *udp, const struct udp_name *to, const void *octets, size_t len);
+/**
+ * To a peer of the table, from the local address it knows; from one the kernel chooses when the
+ * host has that one no longer.
+ */
 int udp_send(struct udp *udp, uint32_t peer, const void *octets, size_t len);
 
 /** The number (≥ 1) of a known peer, or 0. Marks it as used and notes the local address. */
 uint32_t udp_peer_find(struct udp *udp, const struct udp_name *name);
-/** The same for an unknown one too; 0 when all are pinned or memory is out. */
+/**
+ * The same for an unknown one too; 0 when all are pinned or memory is out. The local address of a
+ * peer that is not pinned becomes `name`'s.
+ */
 uint32_t udp_peer_get(struct udp *udp, const struct udp_name *name, bool *ret_new);
 void udp_peer_pin(struct udp *udp, uint32_t peer);
 void udp_peer_unpin(struct udp *udp, uint32_t peer);

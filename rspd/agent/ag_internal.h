@@ -42,6 +42,8 @@
 #define AG_SPREAD_MS                    1000
 #define AG_STALE_WAIT_MS                30 /* a stale entry answers when the registrar needs longer */
 #define AG_RECHECK_MS                   250 /* a fresh entry that fits nobody is asked for again after */
+#define AG_CONTEST_MS                   500 /* a contested identifier is tried again after */
+#define AG_CONTEST_MAX                  30  /* … so often */
 #define AG_FLAP_MS                      1000 /* a home lost sooner than that is not tried at once again */
 #define AG_REPORTS_PER_S                10
 #define AG_REPORTS_BURST                20
@@ -202,6 +204,7 @@ struct ag_local {
     bool told_failure;   /* … as failing */
     uint64_t home_assoc; /* that has accepted it last */
     uint32_t attempts;
+    uint32_t contested; /* refusals in a row because its identifier is another's */
     char reason[AG_REASON_MAX];
     uint8_t sent_count; /* addresses of the last registration */
     struct ip_address sent[AG_ADDRESSES_MAX];

@@ -4,7 +4,7 @@
  *
  *   UNREGISTERED   nothing to register with: no usable address towards the present home, e.g. a
  *                  loopback listener and a registrar elsewhere; used on this host only
- *   HUNTING        wanted, no home registrar (or the start is being spread: T4)
+ *   HUNTING        wanted, no home registrar (or to be tried a little later: T4)
  *   REGISTERING    first REGISTRATION sent to this home (T2)
  *   REGISTERED     accepted (T4)
  *   REREGISTERING  renewed, changed, or moved to another home (T2)
@@ -246,6 +246,7 @@ static void accepted(struct ag *ag, struct ag_local *local, struct tm_us now)
 {
     bool moved = local->home_assoc != ag->home.assoc;
     local->attempts = 0;
+    local->contested = 0;
     local->in_scope = true;
     local->home_assoc = ag->home.assoc;
     set_state(ag, local, AG_PE_REGISTERED, now);
@@ -484,6 +485,22 @@ static bool corrected(struct ag_local *local, const struct asap_cause *cause)
     return policy.type != POLICY_NONE;
 }
 
+/*
+ * "Another's identifier": as a rule our own, over an association that the registrar still holds
+ * for alive, because all addresses of this host have changed, or a snapshot of it was taken back.
+ * The registrar is asking the old one; so the error corrects itself soon, or never (A-45).
+ */
+static bool contested(struct ag *ag, struct ag_local *local, uint16_t code, struct tm_us now)
+{
+    if (code != CAUSE_NON_UNIQUE_PE_ID || ++local->contested > AG_CONTEST_MAX) {
+        local->contested = 0;
+        return false;
+    }
+    set_state(ag, local, AG_PE_HUNTING, now);
+    set_timer(ag, local, AG_TIMER_T4, AG_CONTEST_MS, now);
+    return true;
+}
+
 static void refused(struct ag *ag, struct ag_local *local, const struct asap_cause *cause,
                     struct tm_us now)
 {
@@ -492,6 +509,9 @@ static void refused(struct ag *ag, struct ag_local *local, const struct asap_cau
         return;
     }
     uint16_t code = rsp_cause_map(cause->code);
+    if (contested(ag, local, code, now)) {
+        return;
+    }
     (void)snprintf(local->reason, sizeof(local->reason), "%s", rsp_cause_name(code));
     (void)outbox_event(ag->out, EVENT_LOCAL_REFUSED, local->pe.handle, local->pe.pe_id, ag->home.id,
                        "registrar %08x refuses: %s", ag->home.id, local->reason);

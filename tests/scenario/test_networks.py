@@ -50,9 +50,9 @@ def test_agent_host_that_vanishes_is_removed(world):
     agent.http_server("s", 8080, pool="web")
     registrar.wait_pes("web", 1, deadline=20)
     agent.ip("link", "set", "eth0", "down")
-    registrar.wait_pes("web", 0, deadline=30)
+    registrar.wait_pes("web", 0, deadline=10)
     agent.ip("link", "set", "eth0", "up")
-    registrar.wait_pes("web", 1, deadline=60)
+    registrar.wait_pes("web", 1, deadline=10)
 
 
 def test_new_address_is_registered(world):
@@ -62,7 +62,7 @@ def test_new_address_is_registered(world):
     assert pe["addresses"] == ["10.52.0.2"]
     agent.ip("address", "del", "10.52.0.2/24", "dev", "eth0")
     agent.ip("address", "add", "10.52.0.77/24", "dev", "eth0")
-    rsp.wait_until(lambda: [p["addresses"] for p in registrar.pes("web")] == [["10.52.0.77"]], 60,
+    rsp.wait_until(lambda: [p["addresses"] for p in registrar.pes("web")] == [["10.52.0.77"]], 10,
                    "the new address")
     assert registrar.curl().stdout == "s\n"
 

@@ -106,6 +106,39 @@ Test(agent_registration, refused_is_not_repeated_unchanged)
     fx_free(fx);
 }
 
+/* All addresses of the host have changed, and the registrar still believes in the association
+ * before: it is asked again until it has found out, without a word to the owner. */
+Test(agent_registration, a_contested_identifier_is_tried_again)
+{
+    struct fx *fx = fx_new(NULL);
+    uint64_t assoc = fx_home(fx, 1, "10.0.0.1");
+    uint32_t id = fx_pe(fx, "web");
+    for (int i = 0; i < 5; i++) {
+        fx_expect(fx, ASAP_REGISTRATION);
+        cr_assert_eq(fx->msg.elements[0].pe_id, id);
+        fx_respond(fx, assoc, ASAP_REGISTRATION_RESPONSE, "web", id, true, CAUSE_NON_UNIQUE_PE_ID);
+        cr_assert_eq(fx_state(fx, id), AG_PE_HUNTING);
+        cr_assert_null(fx_next(fx, ACTION_REGISTERED));
+        fx_pass(fx, AG_CONTEST_MS);
+    }
+    fx_expect(fx, ASAP_REGISTRATION);
+    fx_respond(fx, assoc, ASAP_REGISTRATION_RESPONSE, "web", id, false, -1);
+    cr_assert_eq(registered_result(fx), 0);
+
+    struct policy lu = {.type = POLICY_LU, .word_count = 1};
+    cr_assert_eq(ag_pe_policy(fx->ag, id, &lu, fx->now), 0);
+    for (int i = 0; i <= AG_CONTEST_MAX; i++) { /* somebody else's indeed */
+        fx_expect(fx, ASAP_REGISTRATION);
+        fx_respond(fx, assoc, ASAP_REGISTRATION_RESPONSE, "web", id, true, CAUSE_NON_UNIQUE_PE_ID);
+        if (i < AG_CONTEST_MAX) {
+            fx_pass(fx, AG_CONTEST_MS);
+        }
+    }
+    cr_assert_eq(fx_state(fx, id), AG_PE_REFUSED);
+    cr_assert_eq(registered_result(fx), -EEXIST);
+    fx_free(fx);
+}
+
 /* A PE without a policy of its own joins with the pool's, which the refusal names. */
 Test(agent_registration, takes_the_pools_policy_when_it_has_none)
 {

@@ -54,6 +54,32 @@ Test(udp, peers_are_bounded_and_the_longest_unused_is_reused)
     udp_free(udp);
 }
 
+/* T-25: the host has lost the address a peer knows: the kernel chooses another (in vain here, but
+ * for loopback), and an association of the peer's that begins anew does not inherit the old one. */
+Test(udp, a_local_address_that_is_gone_is_forgotten)
+{
+    struct udp *udp = fresh();
+    struct udp_name to = {.address = {.family = IP_V4, .octets = {127, 0, 0, 1}},
+                          .local = {.family = IP_V4, .octets = {192, 0, 2, 77}},
+                          .port = 9};
+    bool created;
+    uint32_t peer = udp_peer_get(udp, &to, &created);
+    cr_assert_neq(peer, 0);
+    cr_assert_lt(udp_send_to(udp, &to, "x", 1), 0);
+    cr_assert_eq(udp_send(udp, peer, "x", 1), 0);
+    cr_assert_eq(udp_peer_name(udp, peer)->local.family, IP_NONE);
+    cr_assert_eq(udp_peer_find(udp, &to), peer); /* a packet has come to that address */
+    cr_assert(ip_address_equal(&udp_peer_name(udp, peer)->local, &to.local));
+    struct udp_name again = {.address = to.address, .port = to.port};
+    udp_peer_pin(udp, peer);
+    cr_assert_eq(udp_peer_get(udp, &again, &created), peer);
+    cr_assert_eq(udp_peer_name(udp, peer)->local.family, IP_V4);
+    udp_peer_unpin(udp, peer);
+    cr_assert_eq(udp_peer_get(udp, &again, &created), peer);
+    cr_assert_eq(udp_peer_name(udp, peer)->local.family, IP_NONE);
+    udp_free(udp);
+}
+
 Test(udp, all_pinned_means_no_room)
 {
     struct udp *udp = fresh();
