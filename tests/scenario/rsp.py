@@ -25,6 +25,8 @@ SHIM = pathlib.Path(os.environ.get("RSP_TEST_SHIM",
                                    BUILD / "preload" / "librsp_preload.so")).resolve()
 PYTHON = "/usr/bin/python3"
 
+SANITIZER_SIGNS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
+
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -170,6 +172,10 @@ class Host:
         env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(self.dir),
                "LC_ALL": "C.UTF-8", "RSP_SOCKET": str(self.socket), "TMPDIR": str(self.dir),
                "RSP_LIBRARY": str(SHIM), "PYTHONDONTWRITEBYTECODE": "1"}
+        # Findings of a sanitized build go where the end of the test looks for them.
+        reports = self.world.reports / "report"
+        env["ASAN_OPTIONS"] = f"log_path={reports}:detect_stack_use_after_return=1"
+        env["UBSAN_OPTIONS"] = f"log_path={reports}:print_stacktrace=1"
         if shim or pool:
             env["LD_PRELOAD"] = str(SHIM)
         if pool:
@@ -299,6 +305,9 @@ class World:
         self.name = name
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="rsp-"))
         self.dir.chmod(0o755)
+        self.reports = self.dir / "sanitizer"
+        self.reports.mkdir()
+        self.reports.chmod(0o1777)  # programs of other users report, too
         self.scope = "t" + self.dir.name[4:].lower().replace("_", "0")
         self.hosts = []
         self.processes = []
@@ -386,12 +395,17 @@ class World:
             complaints.append(str(error))
         for host in self.hosts:
             os.close(host.netns)
+        complaints += self.findings()
+        assert not complaints, "; ".join(complaints)
+
+    def findings(self):
+        """What sanitizers said of any program of this test."""
+        for report in sorted(self.reports.iterdir()):
+            yield f"{report.name}: {report.read_text(errors='replace')}"
         for log in self.logs:
             text = log.read_text(errors="replace")
-            for sign in ("AddressSanitizer", "runtime error:", "LeakSanitizer"):
-                if sign in text:
-                    complaints.append(f"{log.name}: {sign}: {text}")
-        assert not complaints, "; ".join(complaints)
+            if any(sign in text for sign in SANITIZER_SIGNS):
+                yield f"{log.name}: {text}"
 
     def remove(self):
         shutil.rmtree(self.dir, ignore_errors=True)

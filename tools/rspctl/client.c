@@ -329,14 +329,14 @@ int pe_read(struct ctl *ctl, const char *text, uint32_t *ret_id)
     struct pe_search search = {.prefix = NULL};
     struct handle_text handle = {.len = 0};
     const char *colon = strrchr(text, ':');
-    bool is_id = strncmp(text, "0x", 2) == 0 && strlen(text) > 2 &&
-                 strspn(text + 2, "0123456789abcdefABCDEF") == strlen(text) - 2;
-    if (is_id && strlen(text) == 10) {
-        *ret_id = (uint32_t)strtoul(text, NULL, 16);
+    const char *hex = text[0] == '0' && text[1] == 'x' ? &text[2] : "";
+    bool is_id = hex[0] != '\0' && hex[strspn(hex, "0123456789abcdefABCDEF")] == '\0';
+    if (is_id && strlen(hex) == 8) {
+        *ret_id = (uint32_t)strtoul(hex, NULL, 16);
         return CTL_OK;
     }
     if (is_id) {
-        search.prefix = text + 2;
+        search.prefix = hex;
     } else if (colon != NULL && ctl_number(colon + 1, 1, 65535, &search.port)) {
         char name[POOL_HANDLE_MAX * 4 + 8];
         (void)snprintf(name, sizeof(name), "%.*s", (int)(colon - text), text);
