@@ -28,6 +28,12 @@ const char *event_kind_name(enum event_kind kind)
         [EVENT_ADDRESSES_CHANGED] = "addresses-changed",
         [EVENT_CLIENT_REJECTED] = "client-rejected",
         [EVENT_ROLE_CHANGED] = "role-changed",
+        [EVENT_PEER_FOUND] = "peer-found",
+        [EVENT_PEER_LOST] = "peer-lost",
+        [EVENT_PEER_REFUSED] = "peer-refused",
+        [EVENT_PEER_RESYNC] = "peer-resync",
+        [EVENT_TAKEOVER] = "takeover",
+        [EVENT_REGISTRAR_PHASE] = "registrar-phase",
     };
     return (unsigned)kind < EVENT_KINDS && names[kind] != NULL ? names[kind] : "unknown";
 }

@@ -31,6 +31,12 @@ enum event_kind {
     EVENT_ADDRESSES_CHANGED,
     EVENT_CLIENT_REJECTED,
     EVENT_ROLE_CHANGED,
+    EVENT_PEER_FOUND, /* registrar: another registrar of the scope */
+    EVENT_PEER_LOST,
+    EVENT_PEER_REFUSED,    /* what it sent was not taken: malformed, in conflict, an id twice */
+    EVENT_PEER_RESYNC,     /* its table is asked for again, as checksums differ */
+    EVENT_TAKEOVER,        /* elements of a dead registrar get another home */
+    EVENT_REGISTRAR_PHASE, /* joining, serving, leaving */
     EVENT_KINDS
 };
 /** "pe-added" …, the name in monitor and log. */

@@ -48,11 +48,18 @@ struct action *outbox_add(struct outbox *box, enum action_kind kind)
 
 void outbox_send(struct outbox *box, uint64_t assoc, const void *octets, size_t len)
 {
+    outbox_send_as(box, assoc, 0, octets, len);
+}
+
+void outbox_send_as(struct outbox *box, uint64_t assoc, uint32_t ppid, const void *octets,
+                    size_t len)
+{
     struct action *action = action_new(ACTION_SEND);
     if (action == NULL) {
         return;
     }
     action->assoc = assoc;
+    action->ppid = ppid;
     action->message = buffer_copy(octets, len);
     if (action->message == NULL) {
         action_free(action);

@@ -21,7 +21,8 @@ enum action_kind {
                             gone) */
     ACTION_RESOLVED,     /* agent: answer to request `request` is ready (ag_resolve_take) */
     ACTION_TRY_PE,       /* agent: please see whether `addresses`:`port` answers; ag_tried() */
-    ACTION_EVENT
+    ACTION_EVENT,
+    ACTION_ENRP_ANNOUNCE /* `message` to the registrars' own announce group */
 };
 
 struct action {
@@ -29,6 +30,7 @@ struct action {
     enum action_kind kind;
     uint64_t assoc;
     struct buffer *message;
+    uint32_t ppid; /* SEND: payload protocol; 0: ASAP's */
     bool abort;
     uint16_t port;
     uint8_t address_count;
@@ -60,6 +62,8 @@ void outbox_done(struct outbox *box);
 struct action *outbox_add(struct outbox *box, enum action_kind kind);
 /** Shorthands; they drop the action when memory is out. */
 void outbox_send(struct outbox *box, uint64_t assoc, const void *octets, size_t len);
+void outbox_send_as(struct outbox *box, uint64_t assoc, uint32_t ppid, const void *octets,
+                    size_t len);
 void outbox_disconnect(struct outbox *box, uint64_t assoc, bool abort);
 /** Returns the event's id. */
 uint64_t outbox_event(struct outbox *box, enum event_kind kind, struct pool_handle handle,
