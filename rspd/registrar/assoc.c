@@ -34,8 +34,9 @@ struct rg_assoc *rg_assoc_of_message(struct rg *rg, uint64_t id)
     return assoc == NULL && id == LOCAL_ASSOC ? assoc_new(rg, id) : assoc;
 }
 
-static void assoc_free(struct rg *rg, struct rg_assoc *assoc)
+void rg_assoc_free(struct rg *rg, struct rg_assoc *assoc)
 {
+    rg_ways_clear(rg, assoc);
     rg_unsubscribe_all(rg, assoc);
     rg_table_remove(&rg->assocs, &assoc->node);
     free(assoc->peers);
@@ -46,8 +47,26 @@ void rg_assoc_free_all(struct rg *rg)
 {
     struct rg_node *node;
     while ((node = rg_table_any(&rg->assocs)) != NULL) {
-        assoc_free(rg, rg_of(node, struct rg_assoc));
+        rg_assoc_free(rg, rg_of(node, struct rg_assoc));
     }
+}
+
+struct rg_assoc *rg_assoc_open(struct rg *rg, uint64_t id, const struct transport *to)
+{
+    size_t n = to->address_count < RG_PEERS_MAX ? to->address_count : RG_PEERS_MAX;
+    struct ip_address *peers = malloc(n * sizeof(*peers));
+    struct rg_assoc *assoc =
+        peers != NULL && rg->assocs.count < RG_ASSOCS_MAX ? assoc_new(rg, id) : NULL;
+    if (assoc == NULL) {
+        free(peers);
+        return NULL;
+    }
+    memcpy(peers, to->addresses, n * sizeof(*peers));
+    assoc->peers = peers;
+    assoc->peer_count = (uint8_t)n;
+    assoc->port = to->port;
+    rg_ways_set(rg, assoc);
+    return assoc;
 }
 
 void rg_assoc_up(struct rg *rg, uint64_t assoc, const struct ip_address *peers, size_t count,
@@ -75,6 +94,7 @@ void rg_assoc_up(struct rg *rg, uint64_t assoc, const struct ip_address *peers, 
     a->peer_count = (uint8_t)kept;
     a->port = port;
     a->last_heard = now;
+    rg_ways_set(rg, a);
 }
 
 /* The PEs that were registered over it (asap.md §5.3). */
@@ -90,11 +110,31 @@ static void remove_elements(struct rg *rg, uint64_t assoc, const char *reason, s
     hs_read_end();
 }
 
+/* Those of a host that was offered to another registrar may just be moving there. */
+static void grant_grace(struct rg *rg, uint64_t assoc, struct tm_us now)
+{
+    struct hs_cursor cursor = {0};
+    const struct hs_element *element;
+    hs_read_begin();
+    while ((element = hs_owner_next(rg->hs, assoc, &cursor)) != NULL) {
+        struct rg_pe *pe = rg_pe_find(rg, element->handle, element->pe_id);
+        if (pe != NULL) {
+            rg_pe_grace(rg, pe, now);
+        }
+    }
+    hs_read_end();
+}
+
 void rg_assoc_down(struct rg *rg, uint64_t assoc, struct tm_us now)
 {
     struct rg_assoc *a = rg_assoc_find(rg, assoc);
+    if (a != NULL && tm_before(now, a->offered_until)) {
+        rg_assoc_free(rg, a);
+        grant_grace(rg, assoc, now);
+        return;
+    }
     if (a != NULL) {
-        assoc_free(rg, a);
+        rg_assoc_free(rg, a);
     }
     if (assoc != LOCAL_ASSOC) {
         remove_elements(rg, assoc, "its association has ended", now);
@@ -108,7 +148,7 @@ void rg_assoc_abort(struct rg *rg, struct rg_assoc *assoc, const char *reason, s
         return;
     }
     outbox_disconnect(rg->out, id, true);
-    assoc_free(rg, assoc);
+    rg_assoc_free(rg, assoc);
     remove_elements(rg, id, reason, now);
 }
 

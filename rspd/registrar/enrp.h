@@ -70,6 +70,8 @@ struct enrp_hooks {
     void (*adopt)(void *ctx, const struct hs_element *element, struct tm_us at);
     /** Another registrar would like us to become its home: ask it once. */
     void (*suggested)(void *ctx, const struct hs_element *element, struct tm_us now);
+    /** The host behind this association was offered to another registrar: it may end for that. */
+    void (*offered)(void *ctx, uint64_t assoc, struct tm_us now);
     /** Ours no more, another registrar is its home now: the watch over it ends. */
     void (*disowned)(void *ctx, struct pool_handle handle, uint32_t pe_id, struct tm_us now);
     /** What can be resolved has changed: an element came, went, or has other addresses. */

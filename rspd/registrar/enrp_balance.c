@@ -26,12 +26,19 @@ static bool movable(const struct hs_element *element)
     return element->owner_ref != 0 && element->owner_ref != LOCAL_ASSOC;
 }
 
-/* --- by id
- * ---------------------------------------------------------------------------------------- */
+/* --- by id ------------------------------------------------------------------------------------ */
+
+static void offer(struct enrp *en, int slot, const struct hs_element *element, struct tm_us now)
+{
+    en->counters.suggestions++;
+    en_update_one(en, slot, element, true);
+    if (en->hooks.offered != NULL) {
+        en->hooks.offered(en->hooks.ctx, element->owner_ref, now);
+    }
+}
 
 void en_suggest(struct enrp *en, const struct hs_element *element, struct tm_us now)
 {
-    (void)now;
     if (en->set.suggestion != ENRP_SUGGEST_BY_ID || en->phase != ENRP_OPERATIONAL ||
         !movable(element)) {
         return;
@@ -46,8 +53,7 @@ void en_suggest(struct enrp *en, const struct hs_element *element, struct tm_us 
         }
     }
     if (best != EN_NOBODY) {
-        en->counters.suggestions++;
-        en_update_one(en, best, element, true);
+        offer(en, best, element, now);
     }
 }
 
@@ -61,8 +67,7 @@ void en_suggested(struct enrp *en, int slot, const struct hs_element *element, s
     en->hooks.suggested(en->hooks.ctx, element, now); /* E-88 */
 }
 
-/* --- by load
- * -------------------------------------------------------------------------------------- */
+/* --- by load ---------------------------------------------------------------------------------- */
 
 /* Everybody is well: nothing is moved while somebody is being looked for, or taken over from. */
 static bool settled(const struct enrp *en)
@@ -156,7 +161,6 @@ void en_balance_due(struct enrp *en, struct tm_us now)
 {
     struct unit units[UNITS_MAX];
     uint32_t own = hs_home_count(en->hs, en->set.id);
-    (void)now;
     if (en->set.suggestion != ENRP_SUGGEST_BY_LOAD || en->phase != ENRP_OPERATIONAL ||
         !settled(en)) {
         return;
@@ -177,16 +181,14 @@ void en_balance_due(struct enrp *en, struct tm_us now)
         if (unit == NULL) {
             break;
         }
-        en->counters.suggestions++;
-        en_update_one(en, slot, unit->one, true);
+        offer(en, slot, unit->one, now);
         moved += unit->size;
         unit->size = 0;
     }
     hs_read_end();
 }
 
-/* --- leaving
- * -------------------------------------------------------------------------------------- */
+/* --- leaving ---------------------------------------------------------------------------------- */
 
 static int nth_alive(const struct enrp *en, uint64_t n)
 {
@@ -227,7 +229,7 @@ void en_leave_due(struct enrp *en, struct tm_us now)
         }
         if (movable(element)) {
             left++;
-            en_update_one(en, slot, element, true);
+            offer(en, slot, element, now);
         }
     }
     hs_read_end();

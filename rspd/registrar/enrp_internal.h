@@ -219,8 +219,7 @@ void en_move(struct enrp *en, const struct hs_element *element, uint32_t home, s
 /** Takes an element of another registrar out, silently. */
 void en_drop(struct enrp *en, const struct hs_element *element, struct tm_us now);
 
-/* --- enrp_takeover.c
- * ------------------------------------------------------------------------------ */
+/* --- enrp_takeover.c -------------------------------------------------------------------------- */
 
 /** The timer of a CONDEMNED or ARBITRATED peer. */
 void en_takeover_due(struct enrp *en, int slot, struct tm_us now);
@@ -230,8 +229,7 @@ void en_takeover_init(struct enrp *en, int slot, struct tm_us now);
 void en_takeover_ack(struct enrp *en, int slot, struct tm_us now);
 void en_takeover_done(struct enrp *en, int slot, struct tm_us now);
 
-/* --- enrp_balance.c
- * ------------------------------------------------------------------------------- */
+/* --- enrp_balance.c --------------------------------------------------------------------------- */
 
 void en_suggest(struct enrp *en, const struct hs_element *element, struct tm_us now);
 void en_suggested(struct enrp *en, int slot, const struct hs_element *element, struct tm_us now);

@@ -47,8 +47,7 @@ static void say(struct enrp *en, enum event_kind kind, uint32_t id, const char *
                        what, why != NULL ? ": " : "", why != NULL ? why : "");
 }
 
-/* --- coming and going
- * ----------------------------------------------------------------------------- */
+/* --- coming and going ------------------------------------------------------------------------- */
 
 int en_peer_new(struct enrp *en, uint32_t id, enum enrp_peer_state state, struct tm_us timer)
 {
@@ -173,8 +172,7 @@ void en_peer_candidate(struct enrp *en, uint32_t id, const struct ip_address *ad
     en_start_found(en, slot, now);
 }
 
-/* --- the machine
- * ---------------------------------------------------------------------------------- */
+/* --- the machine ------------------------------------------------------------------------------ */
 
 void en_peer_set_state(struct enrp *en, int slot, enum enrp_peer_state state, struct tm_us now)
 {
@@ -357,8 +355,7 @@ void en_peer_event(struct enrp *en, int slot, enum en_event event, struct tm_us 
     }
 }
 
-/* --- what messages tell
- * ----------------------------------------------------------------------------- */
+/* --- what messages tell ----------------------------------------------------------------------- */
 
 /* The association it was configured for turned out to be that of registrar `id`. */
 static int identify(struct enrp *en, int slot, uint32_t id)
@@ -480,8 +477,7 @@ void en_peer_presence(struct enrp *en, int slot, struct en_assoc *assoc, struct 
     en_audit(en, slot, now);
 }
 
-/* --- what others ask
- * -------------------------------------------------------------------------------- */
+/* --- what others ask -------------------------------------------------------------------------- */
 
 size_t enrp_peers(struct enrp *en, struct enrp_peer_info *ret, size_t max)
 {

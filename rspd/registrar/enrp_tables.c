@@ -9,8 +9,7 @@
  */
 #include "rspd/registrar/enrp_internal.h"
 
-/* --- downloads by others
- * -------------------------------------------------------------------------- */
+/* --- downloads by others ---------------------------------------------------------------------- */
 
 static uint32_t open_sessions(const struct enrp *en)
 {
@@ -84,8 +83,7 @@ void en_table_request(struct enrp *en, int slot, uint64_t assoc, struct tm_us no
     session->until = tm_add_ms(now, en->set.session_ms); /* E-36 */
 }
 
-/* --- our downloads
- * -------------------------------------------------------------------------------- */
+/* --- our downloads ---------------------------------------------------------------------------- */
 
 void en_table_ask(struct enrp *en, int slot, bool own_only)
 {

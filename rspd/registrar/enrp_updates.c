@@ -40,8 +40,7 @@ void en_entry_of(const struct enrp *en, const struct hs_element *element, struct
                                            .asap = element->asap}};
 }
 
-/* --- towards the ASAP side
- * ------------------------------------------------------------------------ */
+/* --- towards the ASAP side -------------------------------------------------------------------- */
 
 static void tell_changed(struct enrp *en, struct pool_handle handle, uint32_t pe_id,
                          struct tm_us now)
@@ -78,8 +77,7 @@ void en_drop(struct enrp *en, const struct hs_element *element, struct tm_us now
     }
 }
 
-/* --- telling
- * -------------------------------------------------------------------------------------- */
+/* --- telling ---------------------------------------------------------------------------------- */
 
 static bool begin_update(struct enrp *en, uint32_t receiver, const struct hs_element *element,
                          enum enrp_action action)
@@ -131,8 +129,7 @@ void enrp_removed(struct enrp *en, const struct hs_element *element, bool by_its
     en_update_all(en, &mine, ENRP_DEL_PE); /* E-42 */
 }
 
-/* --- being told
- * ----------------------------------------------------------------------------------- */
+/* --- being told ------------------------------------------------------------------------------- */
 
 /* False: the entry must not be taken from there. */
 static bool may_import(struct enrp *en, int slot, const struct enrp_entry *entry,

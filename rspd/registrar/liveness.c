@@ -59,7 +59,8 @@ static void set_state(struct rg *rg, struct rg_pe *pe, enum rg_pe_state state, s
     struct tm_us at = TM_NEVER;
     if (state == RG_PE_WAIT) {
         /* Spread, so that many PEs are not asked in one burst. */
-        at = tm_add_ms(now, rnd_jitter(&rg->rnd, rg->set.keep_alive_ms, 50));
+        int64_t interval = rg->set.keep_alive_ms > 0 ? rg->set.keep_alive_ms : RG_ADOPT_MS;
+        at = tm_add_ms(now, rnd_jitter(&rg->rnd, interval, 50));
     } else if (state == RG_PE_PENDING) {
         at = tm_add_ms(now, rg->set.keep_alive_timeout_ms);
     }
@@ -71,7 +72,7 @@ static void set_state(struct rg *rg, struct rg_pe *pe, enum rg_pe_state state, s
 static void watch(struct rg *rg, struct rg_pe *pe, struct tm_us now)
 {
     bool periodic = rg->set.keep_alive_ms > 0 && pe->assoc != LOCAL_ASSOC;
-    set_state(rg, pe, periodic ? RG_PE_WAIT : RG_PE_IDLE, now);
+    set_state(rg, pe, periodic || pe->adopting ? RG_PE_WAIT : RG_PE_IDLE, now);
 }
 
 static void forget_reports(struct rg_pe *pe)
@@ -87,6 +88,7 @@ static void forget_reports(struct rg_pe *pe)
 void rg_pe_registered(struct rg *rg, struct rg_pe *pe, uint64_t assoc, struct tm_us now)
 {
     pe->assoc = assoc;
+    pe->adopting = false;
     forget_reports(pe);
     watch(rg, pe, now);
 }
@@ -103,16 +105,18 @@ void rg_pe_reschedule_all(struct rg *rg, struct tm_us now)
     }
 }
 
-static void send_keep_alive(struct rg *rg, const struct rg_pe *pe)
+void rg_send_keep_alive(struct rg *rg, uint64_t assoc, struct pool_handle handle, uint32_t pe_id,
+                        bool home)
 {
     asap_message_init(&rg->tx, ASAP_ENDPOINT_KEEP_ALIVE);
+    rg->tx.flags = home ? ASAP_FLAG : 0;
     rg->tx.has_server_id = true;
     rg->tx.server_id = rg->set.id;
     rg->tx.has_handle = true;
-    rg->tx.handle = name_of(pe);
+    rg->tx.handle = handle;
     rg->tx.has_pe_id = rg->set.keep_alive_pe_id; /* */
-    rg->tx.pe_id = pe->pe_id;
-    rg_send(rg, pe->assoc);
+    rg->tx.pe_id = pe_id;
+    rg_send(rg, assoc);
 }
 
 void rg_pe_ask(struct rg *rg, struct rg_pe *pe, bool by_report, struct tm_us now)
@@ -121,6 +125,9 @@ void rg_pe_ask(struct rg *rg, struct rg_pe *pe, bool by_report, struct tm_us now
         pe->by_report = pe->by_report || by_report;
         return;
     }
+    if (pe->adopting) {
+        pe->assoc = rg_adopt_way(rg, pe);
+    }
     if (pe->assoc != LOCAL_ASSOC && rg_assoc_find(rg, pe->assoc) == NULL) {
         (void)rg_remove(rg, name_of(pe), pe->pe_id, "its association is gone", now);
         return;
@@ -128,7 +135,14 @@ void rg_pe_ask(struct rg *rg, struct rg_pe *pe, bool by_report, struct tm_us now
     pe->by_report = by_report;
     pe->asked = now;
     set_state(rg, pe, RG_PE_PENDING, now);
-    send_keep_alive(rg, pe);
+    rg_send_keep_alive(rg, pe->assoc, name_of(pe), pe->pe_id, pe->adopting);
+}
+
+void rg_pe_grace(struct rg *rg, struct rg_pe *pe, struct tm_us now)
+{
+    pe->asked = now;
+    pe->state = RG_PE_PENDING;
+    rg_timer_set(&rg->heap, &pe->timer, tm_add_ms(now, RG_GRACE_MS));
 }
 
 void rg_keep_alive_ack(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)

@@ -77,7 +77,7 @@ struct rg *rg_new(const struct rg_settings *settings, struct hs *hs, struct outb
     rg->event_tokens = RG_EVENT_BURST;
     rg->event_refill = now;
     if (!rg_table_init(&rg->assocs) || !rg_table_init(&rg->pes) || !rg_table_init(&rg->topics) ||
-        !take_settings(rg, settings)) {
+        !rg_table_init(&rg->ways) || !take_settings(rg, settings)) {
         rg_free(rg);
         return NULL;
     }
@@ -97,6 +97,7 @@ void rg_free(struct rg *rg)
     rg_table_done(&rg->assocs);
     rg_table_done(&rg->pes);
     rg_table_done(&rg->topics);
+    rg_table_done(&rg->ways);
     free(rg->heap.timers);
     free(rg->allow);
     free(rg);
@@ -119,6 +120,23 @@ void rg_configure(struct rg *rg, const struct rg_settings *settings, struct tm_u
     }
     rg_pe_reschedule_all(rg, now);
     rg->next_announce = tm_min(rg->next_announce, announce_time(rg, now));
+}
+
+void rg_set_hooks(struct rg *rg, const struct rg_hooks *hooks)
+{
+    rg->hooks = *hooks;
+}
+
+void rg_tell_registered(struct rg *rg, struct pool_handle handle, uint32_t pe_id, struct tm_us now)
+{
+    if (rg->hooks.registered != NULL) {
+        hs_read_begin();
+        const struct hs_element *element = hs_find(rg->hs, handle, pe_id);
+        if (element != NULL) {
+            rg->hooks.registered(rg->hooks.ctx, element, now);
+        }
+        hs_read_end();
+    }
 }
 
 void rg_set_peer_count(struct rg *rg, uint32_t peers)

@@ -21,6 +21,8 @@
 #include "rspd/outbox.h"
 
 #define LOCAL_ASSOC UINT64_MAX
+/** Numbers of the associations opened by the registrar's ASAP side. */
+#define RG_ASSOC_FIRST (UINT64_C(3) << 62)
 
 /** A prefix that may register: address and prefix length. */
 struct rg_prefix {
@@ -41,6 +43,8 @@ struct rg_settings {
     uint32_t items_default;        /* elements in a response without option */
     uint16_t handle_max;           /* longest handle accepted */
     uint32_t update_ms;            /* dynamic updates are gathered that long */
+    bool loopback_stays;           /* this host's elements without an address for others get home 0:
+                                      they are told to nobody */
     const struct rg_prefix *allow; /* who may register from where; NULL/0: everybody */
     size_t allow_count;
     /**
@@ -75,6 +79,32 @@ void rg_message(struct rg *rg, uint64_t assoc, const uint8_t *octets, size_t len
 /** When rg_timer() has to be called next; it may be called earlier. */
 struct tm_us rg_next_timer(const struct rg *rg);
 void rg_timer(struct rg *rg, struct tm_us now);
+
+/** Who else wants to know what happens to elements: the ENRP side. Each may be NULL. */
+struct rg_hooks {
+    void *ctx;
+    /** (Re-)registered: we are its home. Inside a read section; must not call back. */
+    void (*registered)(void *ctx, const struct hs_element *element, struct tm_us now);
+    /** Has just left the handlespace, `by_itself`: it deregistered. The same. */
+    void (*removed)(void *ctx, const struct hs_element *element, bool by_itself, struct tm_us now);
+};
+void rg_set_hooks(struct rg *rg, const struct rg_hooks *hooks);
+
+/**
+ * From the ENRP side, inside a read section. An element became ours by a takeover: from `at` on it
+ * is asked to make us its home (KEEP_ALIVE with H), over an association of its own if need be. If
+ * it does not answer it is removed.
+ */
+void rg_adopt(struct rg *rg, const struct hs_element *element, struct tm_us at);
+/** Another registrar offers us this element: it is asked once. */
+void rg_suggested(struct rg *rg, const struct hs_element *element, struct tm_us now);
+/** The host at the other end was offered to another registrar: its elements are given a moment to
+ *  appear there when this association ends soon. */
+void rg_offered(struct rg *rg, uint64_t assoc, struct tm_us now);
+/** Another registrar is home of this element now. */
+void rg_disowned(struct rg *rg, struct pool_handle handle, uint32_t pe_id, struct tm_us now);
+/** It came, went or changed by another registrar's word: subscribers learn of it. */
+void rg_element_changed(struct rg *rg, struct pool_handle handle, uint32_t pe_id, struct tm_us now);
 
 /** Registrars heard on the announce group: scales the announce period (RFC 5352 §3.6). */
 void rg_set_peer_count(struct rg *rg, uint32_t peers);

@@ -362,7 +362,23 @@ static bool admit(struct rg *rg, struct rg_assoc *assoc, struct pool_element *pe
         return false;
     }
     rg_pe_registered(rg, record, assoc->id, now);
+    rg_tell_registered(rg, rg->rx.handle, pe->pe_id, now);
     report_registered(rg, assoc, old, pe, now);
+    return true;
+}
+
+/* Nobody but this host could reach it. */
+static bool stays_here(const struct rg *rg, const struct rg_assoc *assoc,
+                       const struct pool_element *pe)
+{
+    if (!rg->set.loopback_stays || assoc->id != LOCAL_ASSOC || pe->user.address_count == 0) {
+        return false;
+    }
+    for (uint16_t i = 0; i < pe->user.address_count; i++) {
+        if (ip_address_scope(&pe->user.addresses[i]) > IP_SCOPE_LOOPBACK) {
+            return false;
+        }
+    }
     return true;
 }
 
@@ -372,7 +388,7 @@ void rg_registration(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
     struct ip_address kept[WIRE_ADDRESSES_PER_TRANSPORT];
     struct refusal refusal = {0};
     /* Owner from now on, whoever it was, reached where it speaks from. */
-    pe.home_id = rg->set.id;
+    pe.home_id = stays_here(rg, assoc, &pe) ? 0 : rg->set.id;
     pe.asap = (struct transport){0};
     if (assoc->peer_count > 0) {
         pe.asap = (struct transport){.protocol = TRANSPORT_SCTP,
@@ -402,11 +418,13 @@ void rg_registration(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
 /* --- leaving
  * ------------------------------------------------------------------------------------------ */
 
-bool rg_remove(struct rg *rg, struct pool_handle handle, uint32_t pe_id, const char *reason,
-               struct tm_us now)
+/* Inside a read section. */
+static bool take_out(struct rg *rg, struct pool_handle handle, uint32_t pe_id, const char *reason,
+                     bool by_itself, struct tm_us now)
 {
     char text[POOL_HANDLE_TEXT_MAX];
     struct rg_pe *record = rg_pe_find(rg, handle, pe_id);
+    const struct hs_element *element = hs_find(rg->hs, handle, pe_id);
     enum hs_result result = hs_deregister(rg->hs, handle, pe_id);
     if (result == HS_NO_RESOURCES) {
         return false;
@@ -416,6 +434,9 @@ bool rg_remove(struct rg *rg, struct pool_handle handle, uint32_t pe_id, const c
             rg_pe_drop(rg, record);
         }
         return true;
+    }
+    if (rg->hooks.removed != NULL) {
+        rg->hooks.removed(rg->hooks.ctx, element, by_itself, now);
     }
     uint64_t cause = rg->out->cause;
     if (record != NULL && record->report_event != 0) {
@@ -430,6 +451,15 @@ bool rg_remove(struct rg *rg, struct pool_handle handle, uint32_t pe_id, const c
         rg_pe_drop(rg, record);
     }
     return true;
+}
+
+bool rg_remove(struct rg *rg, struct pool_handle handle, uint32_t pe_id, const char *reason,
+               struct tm_us now)
+{
+    hs_read_begin();
+    bool done = take_out(rg, handle, pe_id, reason, false, now);
+    hs_read_end();
+    return done;
 }
 
 /* A PE may take out only itself: over its association, or from its own ASAP transport. */
@@ -457,7 +487,7 @@ void rg_deregistration(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
     if (element != NULL && !may_deregister(assoc, element)) {
         refuse(&refusal, CAUSE_SECURITY, "only the PE itself may leave");
     } else if (element != NULL &&
-               !rg_remove(rg, element->handle, element->pe_id, "it deregistered", now)) {
+               !take_out(rg, element->handle, element->pe_id, "it deregistered", true, now)) {
         refuse(&refusal, CAUSE_LACK_OF_RESOURCES, "memory is out");
     }
     hs_read_end();

@@ -21,6 +21,10 @@
 #define RG_MALFORMED_MS      60000
 #define RG_REPORT_WINDOW_MS  60000 /* reports older than that no longer count */
 #define RG_RETRY_MS          1000  /* after memory was out for a removal */
+#define RG_SUGGEST_MS        1000  /* one suggestion per host and that long is followed */
+#define RG_ADOPT_MS          5000  /* asked again, if keep-alives are off otherwise */
+#define RG_OFFER_MS          5000  /* an offered host takes that long to move, at most */
+#define RG_GRACE_MS          1000  /* and then that long to appear there */
 #define RG_EVENT_BURST       50    /* events that peers can provoke at will … */
 #define RG_EVENT_MS          200   /* … one more each */
 
@@ -76,6 +80,10 @@ struct rg_assoc {
     struct tm_us last_heard;
     struct tm_us malformed_since;
     uint32_t malformed;
+    uint8_t way_count;
+    struct rg_way *ways; /* how it is found by its addresses (adopt.c) */
+    struct tm_us last_suggested;
+    struct tm_us offered_until;
     uint32_t sub_count;
     struct rg_sub *subs;
 };
@@ -112,6 +120,7 @@ struct rg_pe {
     struct rg_timer timer;
     enum rg_pe_state state;
     bool by_report; /* PENDING because somebody reported it */
+    bool adopting;  /* it has not registered here: `assoc` is found when it is asked, with H */
     uint8_t reporter_count;
     uint8_t reporter_size;
     struct rg_reporter *reporters;
@@ -136,7 +145,9 @@ struct rg {
     struct tm_us retry; /* expiry waits until then; 0: not waiting */
     uint32_t event_tokens;
     struct tm_us event_refill;
-    struct rg_table assocs, pes, topics;
+    struct rg_hooks hooks;
+    uint64_t next_assoc;
+    struct rg_table assocs, pes, topics, ways;
     struct rg_heap heap;
     struct asap_message rx, tx;
     struct wire_report report;
@@ -175,6 +186,9 @@ void rg_assoc_malformed(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
 bool rg_assoc_may_register(const struct rg *rg, const struct rg_assoc *assoc,
                            struct pool_handle handle);
 void rg_assoc_free_all(struct rg *rg);
+void rg_assoc_free(struct rg *rg, struct rg_assoc *assoc);
+/** A record for one that we open; NULL: memory is out, or there are too many. */
+struct rg_assoc *rg_assoc_open(struct rg *rg, uint64_t id, const struct transport *to);
 
 /* --- registration.c
  * --------------------------------------------------------------------------------- */
@@ -189,6 +203,8 @@ bool rg_refuse_malformed(struct rg *rg, struct rg_assoc *assoc, struct tm_us now
  */
 bool rg_remove(struct rg *rg, struct pool_handle handle, uint32_t pe_id, const char *reason,
                struct tm_us now);
+/** Tells the ENRP side of an element that has just been registered here. */
+void rg_tell_registered(struct rg *rg, struct pool_handle handle, uint32_t pe_id, struct tm_us now);
 void rg_expire(struct rg *rg, struct tm_us now);
 
 /* --- resolution.c
@@ -214,7 +230,20 @@ void rg_pe_ask(struct rg *rg, struct rg_pe *pe, bool by_report, struct tm_us now
 void rg_keep_alive_ack(struct rg *rg, struct rg_assoc *assoc, struct tm_us now);
 void rg_unreachable(struct rg *rg, struct rg_assoc *assoc, struct tm_us now);
 void rg_pe_due(struct rg *rg, struct rg_pe *pe, struct tm_us now);
+void rg_send_keep_alive(struct rg *rg, uint64_t assoc, struct pool_handle handle, uint32_t pe_id,
+                        bool home);
+/** Its association has ended, but it may be on its way to another home: it is given a moment. */
+void rg_pe_grace(struct rg *rg, struct rg_pe *pe, struct tm_us now);
 /** New intervals apply at once. */
 void rg_pe_reschedule_all(struct rg *rg, struct tm_us now);
+
+/* --- adopt.c
+ * ----------------------------------------------------------------------------------------- */
+
+/** The addresses of an association have come, or changed. */
+void rg_ways_set(struct rg *rg, struct rg_assoc *assoc);
+void rg_ways_clear(struct rg *rg, struct rg_assoc *assoc);
+/** An association to the host of a PE that has not registered here, opened if need be; 0: none. */
+uint64_t rg_adopt_way(struct rg *rg, const struct rg_pe *pe);
 
 #endif
