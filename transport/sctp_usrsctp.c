@@ -11,7 +11,7 @@
  *
  * Time: the stack has no "next timeout", it must be told how much time has passed. While something
  * is unacknowledged, being opened or ended, or a heartbeat has not been answered, it hears every
- * 10 ms; with idle associations every 170 ms, which makes heartbeats up to that much late; without
+ * 10 ms; with idle associations every 250 ms, which makes heartbeats up to that much late; without
  * associations never (T-12). Before every input and output the time is brought up to date, so that
  * a timer started then has its full length.
  */
@@ -31,7 +31,7 @@
 #include <usrsctp.h>
 
 #define FAST_MS         10
-#define SLOW_MS         170
+#define SLOW_MS         250
 #define LINGER_MS       2000 /* the stack buries associations a while after their end */
 #define BATCHES_MAX     4
 #define ACTIVE_CHECKED  64
