@@ -12,6 +12,7 @@ import rsp  # noqa: E402  (found through the line above)
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "full: left out of the slice that CI runs")
+    config.addinivalue_line("markers", "plain: tells nothing of a build with sanitizers")
     rsp.become_subreaper()
     for program in (rsp.RSPD, rsp.RSPCTL, rsp.SHIM):
         if not program.exists():

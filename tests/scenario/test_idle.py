@@ -3,6 +3,8 @@
 import os
 import time
 
+import pytest
+
 import rsp
 
 TEN = """
@@ -34,6 +36,7 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+@pytest.mark.plain
 def test_idle_cost(agent):
     agent.start(rsp.PYTHON, "-c", TEN, name="ten", pool="web")
     agent.wait_pes("web", 10)

@@ -118,6 +118,7 @@ def test_random_octets(served):
     rsp.wait_until(lambda: len(served.pes()) == 1, 10, "only the real element")
 
 
+@pytest.mark.plain
 def test_client_that_never_reads_is_cut_off(served):
     client = Client(served)
     client.socket.settimeout(0)

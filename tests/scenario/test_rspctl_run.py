@@ -46,6 +46,7 @@ def test_no_extra_process_and_descriptors(host):
     assert host.rspctl("run", "--", "ls", "/proc/self/fd").stdout == plain
 
 
+@pytest.mark.plain
 def test_stands_in_front_of_ld_preload(host):
     other = compiled(host, "libother.so", "int rsp_test_other;", flags=["-shared", "-fPIC"])
     result = host.rspctl("run", "--", "sh", "-c", "echo $LD_PRELOAD",
@@ -148,6 +149,7 @@ def test_rsprun_is_rspctl_run(host):
     assert result.stdout == f"{rsp.SHIM}\n", result.stderr
 
 
+@pytest.mark.plain
 def test_adds_little_to_the_start(host):
     """U-4: at most 1 ms; measured without the shim's own load, best of many."""
     def best(*command):
