@@ -11,9 +11,11 @@
  *
  * Time: the stack has no "next timeout", it must be told how much time has passed. While something
  * is unacknowledged, being opened or ended, or a heartbeat has not been answered, it hears every
- * 10 ms; with idle associations every 250 ms, which makes heartbeats up to that much late; without
- * associations never (T-12). Before every input and output the time is brought up to date, so that
- * a timer started then has its full length.
+ * 10 ms; with idle associations every 120 ms, which makes heartbeats up to that much late; without
+ * associations never (T-12). A single idle association has nothing but its heartbeat timer, which
+ * runs out at the latest one interval and 1.5 RTO after the last heartbeat: then, and not before,
+ * is it looked at again. Before every input and output the time is brought up to date, so that a
+ * timer started then has its full length; and the next look is put off.
  */
 #include "transport/ootb.h"
 #include "transport/tp_internal.h"
@@ -30,15 +32,16 @@
 #include <sys/socket.h>
 #include <usrsctp.h>
 
-#define FAST_MS         10
-#define SLOW_MS         250
-#define LINGER_MS       2000 /* the stack buries associations a while after their end */
-#define BATCHES_MAX     4
-#define ACTIVE_CHECKED  64
-#define PATH_MTU        1400
-#define OOTB_PER_SECOND 100
-#define FINISH_ATTEMPTS 100
-#define PORT_ATTEMPTS   64
+#define FAST_MS              10
+#define SLOW_MS              120
+#define LINGER_MS            2000 /* the stack buries associations a while after their end */
+#define BATCHES_MAX          4
+#define ACTIVE_CHECKED       64
+#define ACTIVE_CHECKED_INPUT 4 /* … after each input */
+#define PATH_MTU             1400
+#define OOTB_PER_SECOND      100
+#define FINISH_ATTEMPTS      100
+#define PORT_ATTEMPTS        64
 
 static_assert(sizeof(struct sctp_udpencaps) == 136, "transport.md §4.6");
 static_assert(sizeof(struct sctp_rtoinfo) == 16, "transport.md §2.6");
@@ -73,6 +76,7 @@ struct stack {
     unsigned unanswered; /* peers with a bit in heartbeat_out */
     uint8_t heartbeat_out[UDP_PEERS_MAX / 8 + 1];
     bool doubt;          /* a heartbeat of an earlier tick is unanswered */
+    struct tm_us beaten; /* the last heartbeat of the only association; 0: unknown */
     uint32_t input_peer; /* of the packet being taken in; 0: none */
     unsigned closes;     /* endpoints closed so far: tells that the list has changed */
     struct tm_us ootb_since;
@@ -117,6 +121,7 @@ static int output(void *addr, void *octets, size_t len, uint8_t tos, uint8_t set
     }
     if (len > 12 && packet[12] == SCTP_HEARTBEAT_REQUEST) {
         note_heartbeat(s, (uint32_t)(uintptr_t)addr, true);
+        s->beaten = s->records == 1 ? loop_now(s->tp->loop) : (struct tm_us){0};
     }
     /* What UDP does not take now is lost like on the way; SCTP sends it again. */
     (void)udp_send(s->udp, (uint32_t)(uintptr_t)addr, octets, len);
@@ -131,8 +136,12 @@ static void arm(struct stack *s)
     struct tm_us due = TM_NEVER;
     if (s->active.head != NULL || s->doubt) {
         due = tm_add_ms(now, FAST_MS);
-    } else if (s->records > 0 || tm_before(now, s->linger_until)) {
+    } else if (tm_before(now, s->linger_until)) {
         due = tm_add_ms(now, SLOW_MS);
+    } else if (s->records > 0) {
+        const struct tp_config *c = &s->tp->config;
+        struct tm_us beat = tm_add_ms(s->beaten, (int64_t)c->heartbeat_ms + c->rto_min_ms * 3 / 2);
+        due = s->beaten.us != 0 && tm_before(now, beat) ? beat : tm_add_ms(now, SLOW_MS);
     }
     if (!s->running && !tm_is_never(due)) {
         s->running = true;
@@ -141,6 +150,15 @@ static void arm(struct stack *s)
     if (tm_before(due, s->due)) {
         s->due = due;
         (void)loop_timer_set(s->timer, due);
+    }
+}
+
+/* The stack has just been told the time: the next look is counted from now. */
+static void put_off(struct stack *s)
+{
+    if (!tm_due(s->due, loop_now(s->tp->loop))) {
+        s->due = TM_NEVER;
+        arm(s);
     }
 }
 
@@ -174,9 +192,9 @@ static bool quiet(struct tp_assoc *a)
            (status.sstat_unackdata == 0 && status.sstat_penddata == 0);
 }
 
-static void deactivate_quiet(struct stack *s)
+static void deactivate_quiet(struct stack *s, int limit)
 {
-    for (int i = 0; i < ACTIVE_CHECKED && s->active.head != NULL; i++) {
+    for (int i = 0; i < limit && s->active.head != NULL; i++) {
         struct tp_assoc *a = s->active.head;
         tp_list_remove(&s->active, TP_LIST_ACTIVE, a);
         if (!quiet(a)) {
@@ -312,6 +330,7 @@ static void hold_peer(struct tp_assoc *a, uint32_t peer)
     udp_peer_pin(s->udp, peer);
     a->peer_key = peer;
     s->records++;
+    s->beaten = (struct tm_us){0};
 }
 
 static void drop_peer(struct tp_assoc *a)
@@ -322,6 +341,7 @@ static void drop_peer(struct tp_assoc *a)
         note_heartbeat(s, a->peer_key, false);
         a->peer_key = 0;
         s->records--;
+        s->beaten = (struct tm_us){0};
         s->linger_until = tm_add_ms(loop_now(s->tp->loop), LINGER_MS);
     }
 }
@@ -584,7 +604,7 @@ static void on_tick(void *ctx, struct tm_us now)
     catch_up(s, now);
     s->due = TM_NEVER;
     drain(s, TP_ROUND_MAX);
-    deactivate_quiet(s);
+    deactivate_quiet(s, ACTIVE_CHECKED);
     arm(s);
     s->running = !tm_is_never(s->due);
 }
@@ -664,6 +684,8 @@ static void on_udp(void *ctx, int fd, unsigned events)
             break;
         }
     }
+    deactivate_quiet(s, ACTIVE_CHECKED_INPUT);
+    put_off(s);
 }
 
 /* ---- the stack as a whole ---- */

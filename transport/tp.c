@@ -632,10 +632,10 @@ void tp_config_default(struct tp_config *ret)
     *ret = (struct tp_config){
         .backend = TP_AUTO,
         .udp_port = 9899,
-        .rto_initial_ms = 500,
+        .rto_initial_ms = 200,
         .rto_min_ms = 100,
-        .rto_max_ms = 500,
-        .heartbeat_ms = 250,
+        .rto_max_ms = 200,
+        .heartbeat_ms = 300,
         .path_max_retrans = 2,
         .assoc_max_retrans = 3,
         .max_init_retrans = 3,
@@ -673,6 +673,12 @@ int tp_new(struct loop *loop, const struct tp_config *config, struct tp **ret, c
     }
     tp->loop = loop;
     tp->config = *config;
+    if (tp->config.rto_initial_ms > tp->config.rto_max_ms) {
+        tp->config.rto_initial_ms = tp->config.rto_max_ms; /* or the stacks would take none of it */
+    }
+    if (tp->config.rto_initial_ms < tp->config.rto_min_ms) {
+        tp->config.rto_initial_ms = tp->config.rto_min_ms;
+    }
     tp->backend = config->backend;
     tp->ops = choose(&tp->backend);
     if (tp->ops == NULL) {
