@@ -491,6 +491,23 @@ static void drained(struct rq_pending *p)
     rq_done(p);
 }
 
+/** Want of something that comes back, as against what cannot be looked at at all. */
+static bool is_passing(int error)
+{
+    switch (error) {
+    case -ENOMEM:
+    case -ENOBUFS:
+    case -EBUSY:
+    case -EAGAIN:
+    case -EINTR:
+    case -EMFILE:
+    case -ENFILE:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void on_drain_look(void *ctx, uint32_t pe_id, int result, uint32_t connections,
                           uint32_t queued)
 {
@@ -500,10 +517,11 @@ static void on_drain_look(void *ctx, uint32_t pe_id, int result, uint32_t connec
         struct rq_pending *after = p->next;
         if (p->kind == RQ_DRAIN && p->client != NULL && p->pe_id == pe_id && tm_is_never(p->look)) {
             /* What the kernel does not show (-ENOENT: UDP, another namespace) is not waited for. */
-            if (result != 0 || (connections == 0 && queued == 0)) {
-                drained(p);
-            } else {
+            bool waits = result == 0 && (connections > 0 || queued > 0);
+            if (waits || is_passing(result)) {
                 look_again(p);
+            } else {
+                drained(p);
             }
         }
         p = after;
@@ -520,8 +538,13 @@ void rq_drain_look(struct rq_pending *p)
         rq_done(p);
     } else if (!pe->left) {
         look_again(p);
-    } else if (watch_drain_query(pes_watch(p->rq->pes), p->pe_id, on_drain_look, p->rq) != 0) {
-        drained(p);
+    } else {
+        int r = watch_drain_query(pes_watch(p->rq->pes), p->pe_id, on_drain_look, p->rq);
+        if (is_passing(r)) {
+            look_again(p);
+        } else if (r != 0) {
+            drained(p);
+        }
     }
 }
 
