@@ -136,7 +136,6 @@ static int registrar_start(struct daemon *d)
     net_open_registrar(d);
     d->rg_out.cause = 0;
     rg_assoc_up(d->rg, LOCAL_ASSOC, d->addresses, d->address_count, 0, now);
-    d->ag_out.cause = 0;
     ag_local_registrar(d->ag, d->registrar_id, d->hs, now);
     return 0;
 }
@@ -146,7 +145,6 @@ static void registrar_stop(struct daemon *d)
     if (d->rg == NULL) {
         return;
     }
-    d->ag_out.cause = 0;
     ag_local_registrar(d->ag, 0, NULL, loop_now(d->loop));
     net_close_registrar(d);
     rg_free(d->rg);
@@ -168,20 +166,22 @@ static uint32_t lower_ids(const struct daemon *d)
     return lower;
 }
 
+/** Said in the agent's outbox, so that it comes before what follows from it. */
 static void tell_role(struct daemon *d)
 {
-    struct event event = {.kind = EVENT_ROLE_CHANGED,
-                          .registrar_id = d->rg != NULL ? d->registrar_id : 0};
-    (void)snprintf(event.text, sizeof(event.text), "%s: %.140s",
-                   d->rg == NULL     ? "agent only, not a registrar"
-                   : d->role.decided ? "agent and registrar"
-                                     : "agent, registrar not decided yet",
-                   d->role.why);
-    (void)eventlog_add(d->log, &event, 0);
+    const char *role = "agent only, not a registrar";
+    if (d->role.registrar) {
+        role = d->role.decided ? "agent and registrar" : "agent, registrar not decided yet";
+    }
+    d->ag_out.cause = 0;
+    d->ag_out.cause =
+        outbox_event(&d->ag_out, EVENT_ROLE_CHANGED, (struct pool_handle){0}, 0,
+                     d->role.registrar ? d->registrar_id : 0, "%s: %s", role, d->role.why);
 }
 
 static void apply_role(struct daemon *d)
 {
+    tell_role(d);
     if (d->role.registrar && d->rg == NULL) {
         int r = registrar_start(d);
         if (r != 0) {
@@ -190,7 +190,6 @@ static void apply_role(struct daemon *d)
     } else if (!d->role.registrar && d->rg != NULL) {
         registrar_stop(d);
     }
-    tell_role(d);
 }
 
 void machines_role(struct daemon *d)

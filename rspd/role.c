@@ -95,7 +95,9 @@ bool role_step(struct role *role, const struct role_view *view, struct tm_us now
         return false;
     }
     if (!role->decided) {
-        return !view->can_hear || tm_due(role->decide_at, now) ? decide(role, view) : false;
+        /* Enough of them is enough, however long is left to listen. */
+        bool settled = !view->can_hear || view->others >= role->settings.wanted;
+        return settled || tm_due(role->decide_at, now) ? decide(role, view) : false;
     }
     return watch(role, view, now);
 }

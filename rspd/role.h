@@ -4,10 +4,10 @@
  *
  * yes, no: as told. auto: listens for three announce cycles plus up to two seconds, being a
  * registrar for its own host meanwhile (not announced), so that a single machine works at once;
- * then is one if fewer than `wanted` others are heard. Alone on the host (nothing to hear) it
- * decides at once; with registrars given by hand it is none. Decided, it goes on watching: the
- * registrars of the scope may go away (a new listening time begins), or there may be more than
- * `most` (the one with the highest identifier steps down).
+ * then is one if fewer than `wanted` others are heard (as many: it is none, at once). Alone on the
+ * host (nothing to hear) it decides at once; with registrars given by hand it is none. Decided, it
+ * goes on watching: the registrars of the scope may go away (a new listening time begins), or there
+ * may be more than `most` (the one with the highest identifier steps down).
  */
 #ifndef RSP_RSPD_ROLE_H
 #define RSP_RSPD_ROLE_H
