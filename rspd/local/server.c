@@ -13,7 +13,6 @@
 
 #define ACCEPTS_PER_ROUND 64
 #define UID_BUCKETS       64
-#define FDS_MAX           253 /* SCM_MAX_FD: all a client can send at once */
 
 /** A message that waits, with its own copy of a descriptor. */
 struct queued {
@@ -155,28 +154,34 @@ static void kill_client(struct server_client *c)
     }
 }
 
-/** 0, -EAGAIN, or another -errno. */
-static int send_now(int fd, const void *octets, size_t len, int pass_fd)
+/** sendmsg() of a message and a descriptor; as send(). */
+static ssize_t send_with(int fd, const void *octets, size_t len, int pass_fd)
 {
     union {
         struct cmsghdr align;
         char octets[CMSG_SPACE(sizeof(int))];
     } control;
     struct iovec iov = {.iov_base = (void *)(uintptr_t)octets, .iov_len = len};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-    if (pass_fd >= 0) {
-        memset(&control, 0, sizeof(control));
-        msg.msg_control = control.octets;
-        msg.msg_controllen = sizeof(control.octets);
-        struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(c), &pass_fd, sizeof(int));
-    }
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control.octets,
+                         .msg_controllen = sizeof(control.octets)};
+    memset(&control, 0, sizeof(control));
+    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &pass_fd, sizeof(int));
+    return sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/** 0, -EAGAIN, or another -errno. */
+static int send_now(int fd, const void *octets, size_t len, int pass_fd)
+{
     ssize_t n;
     do {
-        n = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+        n = pass_fd >= 0 ? send_with(fd, octets, len, pass_fd)
+                         : send(fd, octets, len, MSG_DONTWAIT | MSG_NOSIGNAL);
     } while (n < 0 && errno == EINTR);
     if (n >= 0) {
         return 0;
@@ -266,22 +271,6 @@ static void flush(struct server_client *c)
     c->server->handlers.drained(c->server->ctx, c);
 }
 
-/** Closes descriptors that came unasked. */
-static void close_passed(struct msghdr *msg)
-{
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) {
-            continue;
-        }
-        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < count; i++) {
-            int fd;
-            memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-            (void)close(fd);
-        }
-    }
-}
-
 /** Answers what does not parse; after a few of these the connection ends. */
 static void malformed(struct server_client *c, size_t len)
 {
@@ -301,40 +290,25 @@ static void malformed(struct server_client *c, size_t len)
     }
 }
 
-/** Reads one message. False: nothing more to read now. */
-static bool read_one(struct server_client *c)
+/** Reads one message, if there is one, and has it answered. */
+static void read_one(struct server_client *c)
 {
-    union {
-        struct cmsghdr align;
-        char octets[CMSG_SPACE(FDS_MAX * sizeof(int))];
-    } control;
     struct server *s = c->server;
-    struct iovec iov = {.iov_base = s->in, .iov_len = sizeof(s->in)};
-    struct msghdr msg = {.msg_iov = &iov,
-                         .msg_iovlen = 1,
-                         .msg_control = control.octets,
-                         .msg_controllen = sizeof(control.octets)};
-    ssize_t n = recvmsg(c->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (n < 0 && errno == EINTR) {
-        return true;
-    }
-    if (n < 0 && errno == EAGAIN) {
-        return false;
+    /* MSG_TRUNC: the length it had. Descriptors that come unasked are dropped by the kernel. */
+    ssize_t n = recv(c->fd, s->in, sizeof(s->in), MSG_DONTWAIT | MSG_TRUNC);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
+        return;
     }
     if (n <= 0) {
         kill_client(c); /* closed; an empty packet is treated as that */
-        return false;
-    }
-    if (msg.msg_controllen > 0) {
-        close_passed(&msg);
+        return;
     }
     struct lp_message message;
-    if ((msg.msg_flags & MSG_TRUNC) != 0 || lp_parse(s->in, (size_t)n, &message) != 0) {
+    if ((size_t)n > sizeof(s->in) || lp_parse(s->in, (size_t)n, &message) != 0) {
         malformed(c, (size_t)n);
-        return true;
+        return;
     }
     s->handlers.message(s->ctx, c, &message);
-    return true;
 }
 
 static void on_client(void *ctx, int fd, unsigned events)
@@ -344,12 +318,10 @@ static void on_client(void *ctx, int fd, unsigned events)
     if ((events & LOOP_WRITE) != 0 && !c->dead) {
         flush(c);
     }
-    if ((events & (LOOP_READ | LOOP_HANGUP)) != 0) {
-        for (int i = 0; i < SERVER_PER_ROUND && !c->dead && !c->closing; i++) {
-            if (!read_one(c)) {
-                break;
-            }
-        }
+    /* One message a round: who asks and waits has no second one, and looking for it costs as much
+       as the round in which it would be told of. */
+    if ((events & (LOOP_READ | LOOP_HANGUP)) != 0 && !c->dead && !c->closing) {
+        read_one(c);
     }
     if ((events & LOOP_HANGUP) != 0 && c->closing && !c->dead) {
         kill_client(c); /* nobody is left to read the rest */

@@ -15,7 +15,6 @@
 #include "wire/local.h"
 
 #define SERVER_QUEUE_MAX     (1u << 20)
-#define SERVER_PER_ROUND     16 /* messages read from one client before the others' turn */
 #define SERVER_MALFORMED_MAX 8
 #define SERVER_GROUPS_MAX    32
 
