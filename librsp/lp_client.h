@@ -37,6 +37,12 @@ void lp_socket_path(const char *rsp_socket, const char *xdg_runtime_dir, char pa
 int lp_connect(const struct lp_calls *calls, const char *path);
 
 /**
+ * Sets on a connected socket the bounds that lp_call() and lp_receive() rely upon; lp_connect() has
+ * done it, sockets of other origin need it. 0 or -errno.
+ */
+int lp_bound(int fd);
+
+/**
  * Sends a finished request and waits for its reply; replies to other requests and EVENTs met on the
  * way are dropped.
  * @param reply      room for LP_MESSAGE_MAX octets; `ret` borrows from it

@@ -19,6 +19,7 @@ static uint8_t room[LP_MESSAGE_MAX];
 static void pair(int fds[2])
 {
     cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+    cr_assert_eq(lp_bound(fds[0]), 0);
 }
 
 static struct lp_writer question(uint8_t *octets, size_t size, uint32_t request)
