@@ -36,6 +36,7 @@ struct attempt {
     struct pre_target target;
     struct pre_socket socket;
     bool nonblocking;
+    bool bounded; /* SO_SNDTIMEO is ours during the call */
     bool tcp;
     struct timeval sndtimeo; /* the program's own */
     int64_t deadline_ms;
@@ -231,7 +232,9 @@ static enum outcome try_blocking(struct attempt *a, const union pre_sockaddr *ad
     int64_t left = a->deadline_ms - pre_now_ms();
     int64_t bound = left < pre_connect_timeout_ms() ? left : (int64_t)pre_connect_timeout_ms();
     bool ours = own_ms == 0 || bound < own_ms;
-    set_send_timeout(a->fd, ours ? (bound > 1 ? bound : 1) : own_ms);
+    if (a->bounded) {
+        set_send_timeout(a->fd, ours ? (bound > 1 ? bound : 1) : own_ms);
+    }
     *ret = pre_real()->connect(a->fd, &addr->sa, len);
     if (*ret == 0) {
         mark(a, PRE_FD_CONNECTED);
@@ -304,13 +307,29 @@ static int run_attempts(struct attempt *a)
     }
 }
 
-static void remember_local(struct attempt *a)
+/**
+ * Asks the kernel what the socket is and where it is bound. That it has a TCP state says in one
+ * call what takes three else.
+ * @return 0 or -errno; `*ret_fresh`: no connection was begun on it
+ */
+static int look(struct attempt *a, bool *ret_fresh)
 {
+    struct tcp_info info;
+    int err = 0;
     a->local_len = sizeof(a->local);
-    if (getsockname(a->fd, &a->local.sa, &a->local_len) != 0 ||
-        (a->socket.domain == AF_INET ? a->local.in.sin_port : a->local.in6.sin6_port) == 0) {
+    if (getsockname(a->fd, &a->local.sa, &a->local_len) != 0) {
+        return -errno;
+    }
+    a->tcp = tcp_state(a->fd, &info);
+    *ret_fresh = !a->tcp || info.tcpi_state == TCP_STATE_CLOSE;
+    if (!a->tcp || !pre_socket_tcp(a->fd, a->local.sa.sa_family, &a->socket)) {
+        err = pre_socket_ask(a->fd, &a->socket);
+        a->tcp = a->tcp && a->socket.protocol == TRANSPORT_TCP;
+    }
+    if ((a->socket.domain == AF_INET ? a->local.in.sin_port : a->local.in6.sin6_port) == 0) {
         a->local.sa.sa_family = AF_UNSPEC;
     }
+    return err;
 }
 
 static int first_connect(struct attempt *a)
@@ -318,15 +337,15 @@ static int first_connect(struct attempt *a)
     int flags = pre_real()->fcntl(a->fd, F_GETFL, 0);
     a->nonblocking = flags >= 0 && (flags & O_NONBLOCK) != 0;
     socklen_t len = sizeof(a->sndtimeo);
-    if (!a->nonblocking) {
+    a->bounded = !a->nonblocking && a->socket.type != SOCK_DGRAM; /* these never wait */
+    if (a->bounded) {
         (void)pre_real()->getsockopt(a->fd, SOL_SOCKET, SO_SNDTIMEO, &a->sndtimeo, &len);
     }
     int64_t total = (int64_t)pre_connect_timeout_ms() * DEADLINE_ATTEMPTS;
     int64_t own_ms = timeval_ms(&a->sndtimeo);
     a->deadline_ms = pre_now_ms() + (own_ms != 0 && own_ms < total ? own_ms : total);
-    remember_local(a);
     int ret = run_attempts(a);
-    if (!a->nonblocking) {
+    if (a->bounded) {
         int saved = errno;
         (void)setsockopt(a->fd, SOL_SOCKET, SO_SNDTIMEO, &a->sndtimeo, sizeof(a->sndtimeo));
         errno = saved;
@@ -373,18 +392,16 @@ void pre_connect_failed(int fd, const struct pre_fd *record, int error)
 static int connect_pool(int fd, const struct pre_target *target)
 {
     struct attempt a = {.fd = fd, .target = *target, .pool = PRE_POOL_NONE};
-    int err = pre_socket_ask(fd, &a.socket);
+    bool fresh = true;
+    int err = look(&a, &fresh);
     if (err != 0) {
         errno = -err;
         return -1;
     }
     a.question.target = &a.target;
     a.question.socket = &a.socket;
-    a.tcp = a.socket.protocol == TRANSPORT_TCP;
     struct pre_fd record;
     bool known = pre_fd_get(fd, &record);
-    struct tcp_info info;
-    bool fresh = !a.tcp || !tcp_state(fd, &info) || info.tcpi_state == TCP_STATE_CLOSE;
     if (!a.tcp && a.socket.type != SOCK_DGRAM && known &&
         (record.kind == PRE_FD_PROGRESS || record.kind == PRE_FD_CONNECTED)) {
         fresh = false; /* SCTP keeps no such state for us to ask; our own mark must do */

@@ -31,7 +31,10 @@ static bool is_private(int fd, const struct pre_fd *record)
 static void before_close(int fd, const struct pre_fd *record)
 {
     int saved = errno;
-    if (pre_fd_inode(fd) != record->inode) {
+    /* Of these nothing has to be done but to forget them, which is right for a stale record too. */
+    bool forget = record->kind == PRE_FD_CONNECTED || record->kind == PRE_FD_FAILED ||
+                  record->kind == PRE_FD_DATAGRAM;
+    if (!forget && pre_fd_inode(fd) != record->inode) {
         errno = saved;
         return;
     }

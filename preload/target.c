@@ -95,10 +95,29 @@ static int int_option(int fd, int level, int name, int *ret)
     return pre_real()->getsockopt(fd, level, name, ret, &len) != 0 ? -errno : 0;
 }
 
+/** The addresses a socket of ret->domain can reach; false: none of ours. */
+static bool ask_families(int fd, struct pre_socket *ret)
+{
+    int v6only = 0;
+    if (ret->domain == AF_INET6) {
+        (void)int_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only);
+        ret->v6only = v6only != 0;
+        ret->families = v6only != 0 ? LP_FAMILY_V6 : LP_FAMILY_V4 | LP_FAMILY_V6;
+        return true;
+    }
+    ret->families = LP_FAMILY_V4;
+    return ret->domain == AF_INET;
+}
+
+bool pre_socket_tcp(int fd, int domain, struct pre_socket *ret)
+{
+    *ret = (struct pre_socket){.domain = domain, .type = SOCK_STREAM, .protocol = TRANSPORT_TCP};
+    return ask_families(fd, ret);
+}
+
 int pre_socket_ask(int fd, struct pre_socket *ret)
 {
     int protocol = 0;
-    int v6only = 0;
     *ret = (struct pre_socket){.protocol = TRANSPORT_NONE};
     int err = int_option(fd, SOL_SOCKET, SO_DOMAIN, &ret->domain);
     if (err == 0) {
@@ -110,13 +129,7 @@ int pre_socket_ask(int fd, struct pre_socket *ret)
     if (err != 0) {
         return err;
     }
-    if (ret->domain == AF_INET6) {
-        (void)int_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only);
-        ret->v6only = v6only != 0;
-        ret->families = v6only != 0 ? LP_FAMILY_V6 : LP_FAMILY_V4 | LP_FAMILY_V6;
-    } else if (ret->domain == AF_INET) {
-        ret->families = LP_FAMILY_V4;
-    } else {
+    if (!ask_families(fd, ret)) {
         return -EAFNOSUPPORT;
     }
     switch (protocol) {

@@ -44,6 +44,8 @@ struct pre_socket {
 };
 /** 0, or -errno (-EBADF, -ENOTSOCK; -EAFNOSUPPORT for other domains). */
 int pre_socket_ask(int fd, struct pre_socket *ret);
+/** The same of a socket that is known to be TCP, and its domain; false: of another domain. */
+bool pre_socket_tcp(int fd, int domain, struct pre_socket *ret);
 
 union pre_sockaddr {
     struct sockaddr sa;
