@@ -12,6 +12,10 @@
 
 #include <string.h>
 
+#define NEAR_SAME_FAMILY 1000
+#define NEAR_SAME_SCOPE  1500
+#define NEAR_PREFIX_MOST 129 /* more than any common prefix counts */
+
 static const struct ip_address LOOPBACK4 = {.family = IP_V4, .octets = {127, 0, 0, 1}};
 static const struct ip_address LOOPBACK6 = {.family = IP_V6, .octets = {[15] = 1}};
 
@@ -57,7 +61,8 @@ static int nearness(const struct ip_address *a, const struct ip_address *b)
     if (a->family != b->family) {
         return 0;
     }
-    return 1000 + (order_scope(a) == order_scope(b) ? 500 : 0) + common_prefix(a, b);
+    int near = order_scope(a) == order_scope(b) ? NEAR_SAME_SCOPE : NEAR_SAME_FAMILY;
+    return near + common_prefix(a, b);
 }
 
 static bool host_has(const struct ag *ag, const struct ip_address *a)
@@ -118,19 +123,21 @@ static uint8_t loopbacks(const struct ag_pe *pe, struct ip_address list[AG_ADDRE
     return count;
 }
 
-/* The one nearest to the registrar; without such a path the host's first family, global first. */
+/*
+ * The one nearest to the registrar. Where both families lead there as well, or none does, IPv4: a
+ * program's IPv6 socket can connect to it too (mapped), its IPv4 socket to nothing else.
+ */
 static struct ip_address nearest(const struct ag *ag, const struct ip_address *list, uint8_t count)
 {
     struct ip_address best = list[0];
     int best_score = -1;
     for (uint8_t i = 0; i < count; i++) {
-        int score = list[i].family == list[0].family ? 1 : 0;
-        if (score > 0 && ip_address_scope(&list[i]) == IP_SCOPE_GLOBAL) {
-            score++;
-        }
+        bool v4 = list[i].family == IP_V4;
+        int score = (v4 ? 2 : 0) + (order_scope(&list[i]) == IP_SCOPE_GLOBAL ? 1 : 0);
         for (uint8_t k = 0; !ag_home_is_local(ag) && k < ag->home.address_count; k++) {
-            int near = 2 * nearness(&list[i], &ag->home.addresses[k]);
-            score = near > score ? near : score;
+            int near = nearness(&list[i], &ag->home.addresses[k]);
+            near += v4 && near >= NEAR_SAME_SCOPE ? NEAR_PREFIX_MOST : 0;
+            score = near > 0 && near + 4 > score ? near + 4 : score;
         }
         if (score > best_score) {
             best = list[i];

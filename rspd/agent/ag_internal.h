@@ -49,7 +49,7 @@
 #define AG_REPORTS_BURST                20
 #define AG_ANNOUNCES_PER_S              200
 #define AG_ANNOUNCES_BURST              400
-#define AG_REASON_MAX                   96
+#define AG_REASON_MAX                   160
 #define AG_FAILURE_SLOTS                16
 #define AG_FAILURE_EVENT_MS             1000 /* the same failure of the same pool is one event that long */
 #define AG_ASSOC_FIRST                  (UINT64_C(1) << 62)

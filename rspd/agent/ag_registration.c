@@ -21,6 +21,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "handlespace/policy.h"
+
 #define HASTE_MS 1000 /* a registrar that expires a PE sooner is not answered at once */
 
 const char *ag_pe_state_name(enum ag_pe_state state)
@@ -463,11 +465,10 @@ static int result_of_cause(uint16_t cause)
     }
 }
 
-/* A PE without a policy of its own takes the pool's, which the refusal names (A-45: corrected). */
-static bool corrected(struct ag_local *local, const struct asap_cause *cause)
+/* The pool's policy, which a refusal for another one names. */
+static bool named_policy(const struct asap_cause *cause, struct policy *ret)
 {
-    if (local->pe.policy.type != POLICY_NONE || cause->code != CAUSE_INCONSISTENT_POLICY ||
-        cause->body_len < 8) {
+    if (cause->code != CAUSE_INCONSISTENT_POLICY || cause->body_len < 8) {
         return false;
     }
     const uint8_t *o = cause->body;
@@ -481,8 +482,49 @@ static bool corrected(struct ag_local *local, const struct asap_cause *cause)
         policy.words[policy.word_count++] = (uint32_t)o[at] << 24 | (uint32_t)o[at + 1] << 16 |
                                             (uint32_t)o[at + 2] << 8 | o[at + 3];
     }
-    local->pe.policy = policy;
+    *ret = policy;
     return policy.type != POLICY_NONE;
+}
+
+/* A PE without a policy of its own takes the pool's (A-45: corrected). */
+static bool corrected(struct ag_local *local, const struct asap_cause *cause)
+{
+    return local->pe.policy.type == POLICY_NONE && named_policy(cause, &local->pe.policy);
+}
+
+/* What a refusal means to the one who wants in. */
+static void explain(const struct ag_local *local, const struct asap_cause *cause, uint16_t code,
+                    char *out, size_t size)
+{
+    struct policy policy;
+    struct policy own = {.type = local->pe.policy.type};
+    char mine[64];
+    char pools[64];
+    switch (code) {
+    case CAUSE_SECURITY:
+        (void)snprintf(out, size, "its prefixes (AllowFrom, RegisterFrom) do not admit this host");
+        return;
+    case CAUSE_INCONSISTENT_POLICY:
+        if (!named_policy(cause, &policy)) {
+            (void)snprintf(out, size, "the pool has another policy");
+            return;
+        }
+        policy.word_count = 0;
+        (void)snprintf(out, size, "the pool's policy is %s, this one's %s",
+                       policy_format(&policy, pools, sizeof(pools)),
+                       policy_format(&own, mine, sizeof(mine)));
+        return;
+    case CAUSE_INCONSISTENT_TRANSPORT:
+        (void)snprintf(out, size, "the pool's elements do not speak %s",
+                       transport_protocol_name(local->pe.protocol));
+        return;
+    case CAUSE_LACK_OF_RESOURCES:
+        (void)snprintf(out, size, "it takes no more elements");
+        return;
+    default:
+        (void)snprintf(out, size, "its log says why");
+        return;
+    }
 }
 
 /*
@@ -512,9 +554,13 @@ static void refused(struct ag *ag, struct ag_local *local, const struct asap_cau
     if (contested(ag, local, code, now)) {
         return;
     }
-    (void)snprintf(local->reason, sizeof(local->reason), "%s", rsp_cause_name(code));
+    char why[AG_REASON_MAX - 40];
+    explain(local, cause, code, why, sizeof(why));
+    (void)snprintf(local->reason, sizeof(local->reason), "registrar 0x%08x refuses: %s",
+                   ag->home.id, why);
+    const char *name = rsp_cause_name(code);
     (void)outbox_event(ag->out, EVENT_LOCAL_REFUSED, local->pe.handle, local->pe.pe_id, ag->home.id,
-                       "registrar %08x refuses: %s", ag->home.id, local->reason);
+                       "%s: %s (0x%x)", local->reason, name != NULL ? name : "cause", code);
     tell(ag, local, result_of_cause(code), code, local->reason);
     ag_pe_fsm(ag, local, AG_EV_REFUSED, now);
 }

@@ -516,6 +516,7 @@ const struct pe *pes_find_place(const struct pes *pes, const struct record *like
     for (; pe != NULL; pe = pe->port_next) {
         if (pe->r.port == like->port && pe->r.protocol == like->protocol &&
             pe->r.netns == like->netns && pe->r.adopted == like->adopted &&
+            pe->r.families == like->families &&
             pool_handle_equal(record_handle(&pe->r), record_handle(like)) &&
             same_addresses(&pe->r, like)) {
             return pe;

@@ -53,6 +53,33 @@ def test_nginx_is_one_element_through_reloads(agent):
     agent.wait_pes("web", 0)
 
 
+def test_nginx_is_one_element_per_listening_socket(world):
+    """Both families of one port are two sockets; reuseport makes several of one address."""
+    agent = world.agent("inprocess")
+    root = agent.dir / "www-nginx"
+    config = nginx_config(agent)
+    config.write_text(config.read_text().replace(
+        "listen 8080;", "listen 8080; listen [::]:8080; listen 8081 reuseport;"))
+    nginx = agent.start("nginx", "-e", "stderr", "-c", config, name="nginx", pool="web")
+    pes = agent.wait_pes("web", 3)
+    places = sorted((pe["port"], ":" in pe["addresses"][0]) for pe in pes)
+    assert places == [(8080, False), (8080, True), (8081, False)], root
+    for family in ("-4", "-6"):
+        for _ in range(3):
+            assert agent.curl("http://web.pool.alt/", family).stdout == "nginx\n"
+    nginx.kill(signal.SIGTERM)
+    agent.wait_pes("web", 0)
+
+
+@pytest.mark.parametrize("family", ["-4", "-6"])
+def test_dual_stack_listener_serves_both_families(agent, family):
+    agent.http_server("dual", 8080, pool="web", bind="::")
+    agent.wait_pes("web", 1)
+    assert agent.curl("http://web.pool.alt/", family).stdout == "dual\n"
+    if hasattr(agent, "registrar"):  # from another host: mapped, where the element has IPv4
+        assert agent.registrar.curl("http://web.pool.alt/", family).stdout == "dual\n"
+
+
 def test_nginx_without_its_master_stays_until_the_last_worker_ends(agent):
     nginx = start_nginx(agent)
     agent.wait_pes("web", 1)

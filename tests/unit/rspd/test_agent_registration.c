@@ -534,6 +534,21 @@ Test(agent_addresses, tcp_registers_the_address_on_the_path_to_the_registrar)
     fx_free(fx);
 }
 
+/* Where IPv4 and IPv6 serve alike, what every socket of a program can reach. */
+Test(agent_addresses, ipv4_before_ipv6_of_the_same_rank)
+{
+    struct fx *fx = fx_new(NULL);
+    fx_host(fx, "fd00::9", "10.0.0.9");
+    uint64_t assoc = fx_home(fx, 1, "10.0.0.1");
+    fx->ag->home.addresses[0] = fx_ip("fd00::8");
+    fx->ag->home.addresses[1] = fx_ip("10.0.0.1");
+    fx->ag->home.address_count = 2;
+    uint32_t id = fx_pe(fx, "web");
+    sent_is(fx, "10.0.0.9");
+    fx_respond(fx, assoc, ASAP_REGISTRATION_RESPONSE, "web", id, false, -1);
+    fx_free(fx);
+}
+
 Test(agent_addresses, changes_are_registered)
 {
     struct fx *fx = fx_new(NULL);

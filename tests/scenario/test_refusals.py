@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A refusal says why: what the pool is, what was asked for, and the protocol's cause."""
+import rsp
+
+
+def test_another_policy_or_transport_is_refused_with_both_named(agent):
+    agent.http_server("s", 8080, pool="web")
+    agent.wait_pes("web", 1)
+    agent.http_server("t", 8081)
+    result = agent.rspctl("register", "web", "--port", 8081, "--policy", "lu")
+    assert result.returncode == 1
+    assert "Round Robin" in result.stderr and "Least Used" in result.stderr, result.stderr
+    assert "0x5" in result.stderr, result.stderr
+    agent.start("socat", "UDP-RECVFROM:8082,fork", "SYSTEM:cat", name="udp")
+    rsp.wait_until(lambda: ":8082 " in agent.run("ss", "-Hlun").stdout, 10, "a UDP server")
+    result = agent.rspctl("register", "web", "--port", 8082, "--proto", "udp")
+    assert result.returncode == 1, result
+    assert "udp" in result.stderr and "0x7" in result.stderr, result.stderr
+    assert len(agent.pes("web")) == 1
