@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Runs schedules. Each seed gives the size of the scope, its settings and what befalls it; then all
+ * is healed, time passes, and everything must be as it should.
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/sim/sim.h"
+
+static const char *const profile_names[] = {"rfc", "rsplib", "lan", "fast"};
+
+static void usage(FILE *f)
+{
+    (void)fprintf(f, "Usage: sim [OPTION]...\n"
+                     "\n"
+                     "Simulates agents and registrars of a scope under faults.\n"
+                     "\n"
+                     "  -s, --seed=N        the first seed (1)\n"
+                     "  -n, --schedules=N   how many seeds (1)\n"
+                     "  -a, --agents=N      agents of each; else 5 to 50 by the seed\n"
+                     "  -r, --registrars=N  registrars of each; else 2 to 5 by the seed\n"
+                     "  -j, --jobs=N        so many at a time (1)\n"
+                     "  -t, --tap           say it in TAP\n"
+                     "  -v, --verbose       tell what happens\n"
+                     "  -h, --help\n");
+}
+
+/* What the seed alone decides. */
+static struct config draw(uint64_t seed)
+{
+    struct config c = {.seed = seed};
+    struct rnd rnd;
+    rnd_seed(&rnd, seed ^ 0x5350);
+    c.registrars = 2 + (int)rnd_below(&rnd, 4);
+    c.agents = 5 + (int)rnd_below(&rnd, 46);
+    c.pes = 1 + (int)rnd_below(&rnd, 4);
+    uint64_t profile = rnd_below(&rnd, 10);
+    c.profile = profile < 8 ? ENRP_PROFILE_FAST : ENRP_PROFILE_LAN;
+    c.highest_wins = rnd_below(&rnd, 4) == 0;
+    c.statics = rnd_below(&rnd, 3) == 0;
+    c.fault_ms = c.profile == ENRP_PROFILE_FAST ? 8000 : 40000;
+    return c;
+}
+
+static int64_t settle_ms(const struct config *c)
+{
+    /* The longest life of a registration, and a little for what follows its end. */
+    return c->profile == ENRP_PROFILE_FAST ? 10000 + 5000 : 60000 + 20000;
+}
+
+static bool run(const struct config *c, uint64_t *ret_happenings)
+{
+    struct world w;
+    world_open(&w, c);
+    world_run(&w, tm_add_ms(w.now, c->fault_ms));
+    faults_heal(&w);
+    world_run(&w, tm_add_ms(w.now, settle_ms(c)));
+    check_world(&w);
+    bool ok = w.error[0] == '\0';
+    if (!ok) {
+        (void)fprintf(stderr,
+                      "# seed %" PRIu64 " (%d registrars, %d agents, %s%s%s): %s\n"
+                      "# replay: tests/sim/sim --seed=%" PRIu64 " --verbose\n",
+                      c->seed, c->registrars, c->agents, profile_names[c->profile],
+                      c->highest_wins ? ", highest wins" : "", c->statics ? ", configured" : "",
+                      w.error, c->seed);
+    }
+    *ret_happenings += w.happenings;
+    world_close(&w);
+    return ok;
+}
+
+/** The schedules of one process: many of them spend their time waiting for grace periods. */
+struct slice {
+    uint64_t first, last, step;
+    int agents, registrars;
+    bool verbose;
+};
+#define JOBS_MAX 64
+static int pipes[JOBS_MAX];
+
+static void start(const struct slice *slice, unsigned job)
+{
+    int fds[2];
+    CHECKED(pipe(fds) == 0);
+    pid_t pid = fork();
+    CHECKED(pid >= 0);
+    pipes[job] = fds[0];
+    if (pid > 0) {
+        (void)close(fds[1]);
+        return;
+    }
+    uint64_t sums[2] = {0}; /* failed, events */
+    hs_thread_register();
+    for (uint64_t seed = slice->first; seed < slice->last; seed += slice->step) {
+        struct config c = draw(seed);
+        c.agents = slice->agents > 0 ? slice->agents : c.agents;
+        c.registrars = slice->registrars > 0 ? slice->registrars : c.registrars;
+        c.verbose = slice->verbose;
+        sums[0] += run(&c, &sums[1]) ? 0 : 1;
+    }
+    hs_thread_unregister();
+    (void)fflush(stdout);
+    CHECKED(write(fds[1], sums, sizeof(sums)) == (ssize_t)sizeof(sums));
+    exit(0); /* with what a sanitizer has to say about leaks */
+}
+
+/* False: some process ended badly. */
+static bool collect(unsigned jobs, uint64_t sums[2])
+{
+    bool ok = true;
+    for (unsigned job = 0; job < jobs; job++) {
+        uint64_t part[2] = {0};
+        int status;
+        ok = read(pipes[job], part, sizeof(part)) == (ssize_t)sizeof(part) && ok;
+        sums[0] += part[0];
+        sums[1] += part[1];
+        (void)close(pipes[job]);
+        ok = wait(&status) > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0 && ok;
+    }
+    return ok;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
+                                            {"schedules", required_argument, NULL, 'n'},
+                                            {"agents", required_argument, NULL, 'a'},
+                                            {"registrars", required_argument, NULL, 'r'},
+                                            {"jobs", required_argument, NULL, 'j'},
+                                            {"tap", no_argument, NULL, 't'},
+                                            {"verbose", no_argument, NULL, 'v'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    uint64_t seed = 1;
+    uint64_t schedules = 1;
+    int agents = 0;
+    int registrars = 0;
+    unsigned jobs = 1;
+    bool tap = false;
+    bool verbose = false;
+    int opt;
+    while ((opt = getopt_long(argc, argv, "s:n:a:r:j:tvh", options, NULL)) != -1) {
+        switch (opt) {
+        case 's':
+            seed = strtoull(optarg, NULL, 0);
+            break;
+        case 'n':
+            schedules = strtoull(optarg, NULL, 0);
+            break;
+        case 'a':
+            agents = atoi(optarg);
+            break;
+        case 'r':
+            registrars = atoi(optarg);
+            break;
+        case 'j':
+            jobs = (unsigned)atoi(optarg);
+            break;
+        case 't':
+            tap = true;
+            break;
+        case 'v':
+            verbose = true;
+            break;
+        case 'h':
+            usage(stdout);
+            return 0;
+        default:
+            usage(stderr);
+            return 2;
+        }
+    }
+    jobs = jobs < 1 ? 1 : jobs > JOBS_MAX ? JOBS_MAX : jobs;
+    uint64_t sums[2] = {0};
+    for (unsigned job = 0; job < jobs; job++) {
+        struct slice slice = {.first = seed + job,
+                              .last = seed + schedules,
+                              .step = jobs,
+                              .agents = agents,
+                              .registrars = registrars,
+                              .verbose = verbose};
+        start(&slice, job);
+    }
+    bool finished = collect(jobs, sums);
+    uint64_t failed = sums[0] + (finished ? 0 : 1);
+    uint64_t happenings = sums[1];
+    if (tap) {
+        (void)printf("1..1\n%sok 1 - schedules %" PRIu64 " to %" PRIu64 ", %" PRIu64
+                     " events, %" PRIu64 " failed\n",
+                     failed == 0 ? "" : "not ", seed, seed + schedules - 1, happenings, failed);
+    } else {
+        (void)printf("%" PRIu64 " schedules, %" PRIu64 " events, %" PRIu64 " failed\n", schedules,
+                     happenings, failed);
+    }
+    return failed == 0 ? 0 : 1;
+}
