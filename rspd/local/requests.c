@@ -44,16 +44,28 @@ void rq_result(struct rq_client *c, uint32_t request, int result, const char *fo
     (void)rq_send(c, &w, request, -1);
 }
 
-bool rq_allowed(struct rq_client *c, uint32_t request, enum authority_act act,
-                struct pool_handle handle, uint32_t pe_uid)
+static bool allows(const struct rq_client *c, enum authority_act act, struct pool_handle handle,
+                   uint32_t pe_uid, char *why, size_t size)
 {
     const struct server_peer *peer = server_peer(c->client);
     struct authority_subject who = {.uid = peer->uid,
                                     .gid = peer->gid,
                                     .groups = peer->groups,
                                     .group_count = peer->group_count};
+    return authority_allows(c->rq->env.authority, act, handle, &who, pe_uid, why, size);
+}
+
+bool rq_may_see(const struct rq_client *c, struct pool_handle handle)
+{
+    return allows(c, AUTHORITY_RESOLVE, handle, 0, NULL, 0);
+}
+
+bool rq_allowed(struct rq_client *c, uint32_t request, enum authority_act act,
+                struct pool_handle handle, uint32_t pe_uid)
+{
+    const struct server_peer *peer = server_peer(c->client);
     char why[AUTHORITY_WHY_MAX];
-    if (authority_allows(c->rq->env.authority, act, handle, &who, pe_uid, why, sizeof(why))) {
+    if (allows(c, act, handle, pe_uid, why, sizeof(why))) {
         return true;
     }
     struct event event = {.kind = EVENT_CLIENT_REJECTED, .handle = handle};
@@ -403,7 +415,7 @@ void requests_event(struct requests *rq, const struct event *event)
         return;
     }
     for (struct rq_client *c = rq->clients; c != NULL; c = c->next) {
-        if (!monitored(c, event)) {
+        if (!monitored(c, event) || (event->handle.len > 0 && !rq_may_see(c, event->handle))) {
             continue;
         }
         struct lp_writer w;

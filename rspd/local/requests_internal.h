@@ -115,6 +115,8 @@ void rq_result(struct rq_client *c, uint32_t request, int result, const char *fo
 /** Whether the client may; if not it has been told. `pe_uid` as in authority_allows(). */
 bool rq_allowed(struct rq_client *c, uint32_t request, enum authority_act act,
                 struct pool_handle handle, uint32_t pe_uid);
+/** Whether the client may know of a pool: who may not resolve it does not see it either. */
+bool rq_may_see(const struct rq_client *c, struct pool_handle handle);
 /** The pool a message is about: HANDLE, or ADDRESS of a cookie, or NAME. 0, else told. */
 int rq_pool_of(struct rq_client *c, const struct lp_message *msg, uint8_t *buffer,
                struct pool_handle *ret);

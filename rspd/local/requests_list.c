@@ -14,6 +14,7 @@
 
 #define QUEUE_ENOUGH    (SERVER_QUEUE_MAX / 4)
 #define PIECES_PER_TURN 4
+#define STEPS_PER_PIECE 1000 /* also of what the client may not see */
 #define REGISTRARS_MAX  65
 
 static struct pool_handle listing_handle(const struct rq_listing *l)
@@ -23,7 +24,8 @@ static struct pool_handle listing_handle(const struct rq_listing *l)
 
 static bool wanted(const struct rq_listing *l, struct pool_handle handle)
 {
-    return !l->has_handle || pool_handle_equal(handle, listing_handle(l));
+    return (!l->has_handle || pool_handle_equal(handle, listing_handle(l))) &&
+           rq_may_see(l->client, handle);
 }
 
 /** Whether the client may see whose process a PE is. */
@@ -191,50 +193,53 @@ static bool step_own(struct rq_listing *l, struct lp_writer *w, struct hs *hs, b
     return true;
 }
 
-static bool step_handlespace(struct rq_listing *l, struct lp_writer *w, struct hs *hs)
+/** The next pool of the handlespace; false: there are no more. */
+static bool step_pool(struct rq_listing *l, struct lp_writer *w, struct hs *hs, bool *ret_put)
 {
     struct hs_pool_info pool;
-    if (l->type == LP_POOL_LIST) {
-        if (l->has_handle) {
-            bool there = !l->cursor.started && hs_pool(hs, listing_handle(l), &pool);
-            l->cursor.started = true;
-            if (there) {
-                put_pool(l->client, w, &pool);
-            }
-            return there;
-        }
-        if (!hs_pool_next(hs, &l->cursor, &pool)) {
-            return false;
-        }
-        put_pool(l->client, w, &pool);
-        return true;
+    bool there;
+    if (l->has_handle) {
+        there = !l->cursor.started && hs_pool(hs, listing_handle(l), &pool);
+        l->cursor.started = true;
+    } else {
+        there = hs_pool_next(hs, &l->cursor, &pool);
     }
+    *ret_put = there && wanted(l, pool.handle);
+    if (*ret_put) {
+        put_pool(l->client, w, &pool);
+    }
+    return there;
+}
+
+/** The next element of the handlespace, likewise. */
+static bool step_element(struct rq_listing *l, struct lp_writer *w, struct hs *hs, bool *ret_put)
+{
     const struct hs_element *e = l->has_handle
                                      ? hs_pool_element_next(hs, listing_handle(l), &l->cursor)
                                      : hs_element_next(hs, &l->cursor);
-    if (e == NULL) {
-        return false;
+    *ret_put = e != NULL && wanted(l, e->handle);
+    if (*ret_put) {
+        put_element(l->client, w, e);
     }
-    put_element(l->client, w, e);
-    return true;
+    return e != NULL;
 }
 
 /** One item, or none; false at the end of the list. */
 static bool step(struct rq_listing *l, struct lp_writer *w, struct hs *hs)
 {
-    bool put;
+    bool put = false;
+    bool there = true;
     if (!l->in_handlespace) {
-        if (step_own(l, w, hs, &put)) {
-            l->items += put;
-            return true;
-        }
-        l->in_handlespace = true;
+        l->in_handlespace = !step_own(l, w, hs, &put);
+    } else if (hs == NULL || l->local_only) {
+        there = false;
+    } else if (l->type == LP_POOL_LIST) {
+        there = step_pool(l, w, hs, &put);
+    } else {
+        there = step_element(l, w, hs, &put);
     }
-    if (hs == NULL || l->local_only || !step_handlespace(l, w, hs)) {
-        return false;
-    }
-    l->items++;
-    return true;
+    l->items += put;
+    return there;
 }
 
 /** Fills one message. Returns whether the list goes on. */
@@ -244,11 +249,8 @@ static bool fill(struct rq_listing *l, struct lp_writer *w)
     struct hs *hs = rq->env.handlespace(rq->env.ctx);
     bool more = true;
     hs_read_begin();
-    while (more) {
-        /* The largest item: a handle, a reason, a program, some numbers. */
-        if (lp_left(w) < POOL_HANDLE_MAX + 1024) {
-            break;
-        }
+    /* Room for the largest item: a handle, a reason, a program, some numbers. */
+    for (int i = 0; i < STEPS_PER_PIECE && more && lp_left(w) >= POOL_HANDLE_MAX + 1024; i++) {
         more = step(l, w, hs);
     }
     hs_read_end();

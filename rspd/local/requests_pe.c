@@ -197,8 +197,12 @@ static int read_registration(struct rq_client *c, const struct lp_message *msg, 
         rq_result(c, msg->request, -EINVAL, "%s", why);
         return -EINVAL;
     }
-    r->pid = r->pid != 0 ? r->pid : c->pid;
-    if (r->netns == 0) {
+    /* Whose process it is decides which namespace is looked into: the kernel's word, unless root
+     * speaks for others or a listening socket is to be judged by its owner (ADOPT). */
+    if (r->pid == 0 || (peer->uid != 0 && !r->adopted)) {
+        r->pid = c->pid;
+    }
+    if (r->netns == 0 || peer->uid != 0) {
         r->netns = netns_of(r->pid);
     }
     if (r->netns == 0) {

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -534,5 +535,53 @@ Test(daemon, second_daemon_on_the_same_socket_is_refused)
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 99);
     daemon_pid = first;
     int fd = hello();
+    (void)close(fd);
+}
+
+Test(daemon, hidden_pools_are_neither_listed_nor_resolved_by_others)
+{
+    char file[96];
+    char option[128];
+    uint16_t port;
+    if (geteuid() != 0) {
+        cr_skip("needs root to become another user");
+    }
+    cr_assert_eq(stop(SIGTERM), 0);
+    (void)snprintf(file, sizeof(file), "%s/rspd.conf", dir);
+    FILE *f = fopen(file, "w");
+    cr_assert_not_null(f);
+    (void)fputs("[Pool secret*]\nResolveUsers = root\n", f);
+    (void)fclose(f);
+    (void)snprintf(option, sizeof(option), "--config=%s", file);
+    start_with(option);
+    int fd = hello();
+    int server = listener(&port);
+    (void)join(fd, "secret", port);
+    int life = reply_fd;
+    cr_assert_eq(resolve(fd, "secret"), 0);
+    cr_assert_eq(chmod(dir, 0755), 0);
+    pid_t other = fork();
+    if (other == 0) {
+        int ok = setresgid(65534, 65534, 65534) == 0 && setresuid(65534, 65534, 65534) == 0;
+        int mine = hello();
+        ok = ok && resolve(mine, "secret") == -EPERM;
+        request(LP_POOL_LIST);
+        struct lp_each it;
+        ok = ok && call(mine) == 0 && !lp_find(&reply, LP_T_POOL, &it);
+        request(LP_PE_LIST);
+        ok = ok && call(mine) == 0 && !lp_find(&reply, LP_T_PE, &it);
+        registration("secret", port);
+        ok = ok && call(mine) == -EPERM;
+        _exit(ok ? 0 : 1);
+    }
+    int status = 0;
+    cr_assert_eq(waitpid(other, &status, 0), other);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    request(LP_PE_LIST);
+    struct lp_each it;
+    cr_assert_eq(call(fd), 0);
+    cr_assert(lp_find(&reply, LP_T_PE, &it));
+    (void)close(life);
+    (void)close(server);
     (void)close(fd);
 }
