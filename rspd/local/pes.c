@@ -607,13 +607,15 @@ int pes_drain(struct pes *pes, uint32_t pe_id, bool drain, uint32_t by_uid)
         return 0;
     }
     pe->r.drained = drain;
+    pes->env.out->cause = 0;
     if (drain) {
-        pes->env.out->cause = 0;
-        (void)outbox_event(pes->env.out, EVENT_LOCAL_DRAINING, record_handle(&pe->r), pe_id, 0,
-                           "drained by user %u", by_uid);
+        pes->env.out->cause =
+            outbox_event(pes->env.out, EVENT_LOCAL_DRAINING, record_handle(&pe->r), pe_id, 0,
+                         "drained by user %u", by_uid);
     }
     save(pes, pe);
     apply_withholding(pes, pe);
+    pes->env.out->cause = 0;
     return 0;
 }
 

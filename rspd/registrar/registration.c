@@ -439,7 +439,7 @@ static bool take_out(struct rg *rg, struct pool_handle handle, uint32_t pe_id, c
         rg->hooks.removed(rg->hooks.ctx, element, by_itself, now);
     }
     uint64_t cause = rg->out->cause;
-    if (record != NULL && record->report_event != 0) {
+    if (!by_itself && record != NULL && record->report_event != 0) {
         rg->out->cause = record->report_event;
     }
     (void)outbox_event(rg->out, EVENT_PE_REMOVED, handle, pe_id, rg->set.id,
