@@ -97,7 +97,11 @@ static void agent_up(void *ctx, uint64_t assoc, const struct ip_address *peers, 
                      uint16_t port)
 {
     struct daemon *d = (struct daemon *)ctx;
+    struct tp_path path;
     d->ag_out.cause = 0;
+    if (tp_path(d->agent_ep, assoc, &path) == 0) {
+        ag_assoc_source(d->ag, assoc, &path.source);
+    }
     ag_assoc_up(d->ag, assoc, peers, count, port, loop_now(d->loop));
 }
 
@@ -123,9 +127,13 @@ static void registrar_up(void *ctx, uint64_t assoc, const struct ip_address *pee
                          uint16_t port)
 {
     struct daemon *d = (struct daemon *)ctx;
+    struct tp_path path;
     if (d->rg != NULL) {
         d->rg_out.cause = 0;
         rg_assoc_up(d->rg, assoc, peers, count, port, loop_now(d->loop));
+        if (tp_path(d->registrar_ep, assoc, &path) == 0 && path.encapsulated) {
+            rg_assoc_shows_one(d->rg, assoc);
+        }
     }
 }
 

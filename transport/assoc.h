@@ -94,6 +94,14 @@ int tp_send(struct tp_endpoint *ep, uint64_t assoc, uint32_t ppid, const void *o
  */
 void tp_disconnect(struct tp_endpoint *ep, uint64_t assoc, bool abort);
 
+/** How an association that is up runs. */
+struct tp_path {
+    bool encapsulated; /* over UDP: the peer's one address may be one of several (RFC 6951 §5.2) */
+    struct ip_address source; /* where we send from, as the peer knows; family 0: not known */
+};
+/** -ENOTCONN: no such association. May be called from `up`. */
+int tp_path(struct tp_endpoint *ep, uint64_t assoc, struct tp_path *ret);
+
 /** `associations`: open now; the others count from tp_new() on. */
 struct tp_stats {
     uint64_t associations, accepted, refused, failed_sends, messages_in, messages_out, malformed;

@@ -605,6 +605,23 @@ static void on_socket(void *ctx, int fd, unsigned events)
     tp_unpin(ep);
 }
 
+/* The peer's UDP port; 0: none. A kernel that knows nothing of it has no encapsulation either. */
+static void kernel_path(struct tp_assoc *a, struct tp_path *ret)
+{
+    struct sctp_status status = {.sstat_assoc_id = (sctp_assoc_t)a->id};
+    struct sctp_udpencaps encaps = {.sue_assoc_id = (sctp_assoc_t)a->id};
+    socklen_t status_len = sizeof(status);
+    socklen_t len = sizeof(encaps);
+    int fd = of(a->ep)->fd;
+    if (getsockopt(fd, IPPROTO_SCTP, SCTP_STATUS, &status, &status_len) == 0) {
+        memcpy(&encaps.sue_address, &status.sstat_primary.spinfo_address,
+               sizeof(encaps.sue_address));
+        ret->encapsulated =
+            getsockopt(fd, IPPROTO_SCTP, SCTP_REMOTE_UDP_ENCAPS_PORT, &encaps, &len) == 0 &&
+            encaps.sue_port != 0;
+    }
+}
+
 const struct tp_ops tp_kernel_ops = {
     .start = kernel_start,
     .stop = kernel_stop,
@@ -614,4 +631,5 @@ const struct tp_ops tp_kernel_ops = {
     .send = kernel_send,
     .end = kernel_end,
     .want_flush = kernel_want_flush,
+    .path = kernel_path,
 };

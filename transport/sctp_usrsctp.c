@@ -446,6 +446,14 @@ static int usr_end(struct tp_assoc *a, bool abort)
     return 0;
 }
 
+static void usr_path(struct tp_assoc *a, struct tp_path *ret)
+{
+    const struct udp_name *name =
+        udp_peer_name(((struct stack *)a->ep->tp->stack)->udp, a->peer_key);
+    ret->encapsulated = true;
+    ret->source = name != NULL ? name->local : (struct ip_address){0};
+}
+
 static void usr_want_flush(struct tp_endpoint *ep, bool on)
 {
     (void)ep; /* after each input and tick we flush anyway */
@@ -793,5 +801,6 @@ const struct tp_ops tp_usrsctp_ops = {
     .send = usr_send,
     .end = usr_end,
     .want_flush = usr_want_flush,
+    .path = usr_path,
     .gone = usr_gone,
 };

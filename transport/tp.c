@@ -576,6 +576,17 @@ void tp_disconnect(struct tp_endpoint *ep, uint64_t assoc, bool abort)
     }
 }
 
+int tp_path(struct tp_endpoint *ep, uint64_t assoc, struct tp_path *ret)
+{
+    struct tp_assoc *a = table_find(&ep->tables[TP_BY_NUMBER], TP_BY_NUMBER, assoc);
+    if (a == NULL || assoc == 0) {
+        return -ENOTCONN;
+    }
+    *ret = (struct tp_path){.encapsulated = false};
+    ep->tp->ops->path(a, ret);
+    return 0;
+}
+
 int tp_open(struct tp *tp, const struct ip_address *addresses, size_t count, uint16_t port,
             const struct tp_callbacks *callbacks, void *ctx, struct tp_endpoint **ret)
 {

@@ -125,7 +125,8 @@ static uint8_t loopbacks(const struct ag_pe *pe, struct ip_address list[AG_ADDRE
 
 /*
  * The one nearest to the registrar. Where both families lead there as well, or none does, IPv4: a
- * program's IPv6 socket can connect to it too (mapped), its IPv4 socket to nothing else.
+ * program's IPv6 socket can connect to it too (mapped), its IPv4 socket to nothing else. Of that
+ * family, the address the association with the registrar runs from is the nearest.
  */
 static struct ip_address nearest(const struct ag *ag, const struct ip_address *list, uint8_t count)
 {
@@ -142,6 +143,12 @@ static struct ip_address nearest(const struct ag *ag, const struct ip_address *l
         if (score > best_score) {
             best = list[i];
             best_score = score;
+        }
+    }
+    const struct ip_address *source = &ag->home.source;
+    for (uint8_t i = 0; i < count && !ag_home_is_local(ag) && source->family == best.family; i++) {
+        if (ip_address_equal(&list[i], source)) {
+            best = *source;
         }
     }
     return best;

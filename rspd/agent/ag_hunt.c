@@ -226,7 +226,11 @@ bool ag_hunt_up(struct ag *ag, uint64_t assoc, const struct ip_address *peers, s
         return false;
     }
     const struct ag_registrar *r = &ag->registrars[attempt->registrar];
-    struct ag_peer peer = {.assoc = assoc, .port = port, .since = now, .last_used = now};
+    struct ag_peer peer = {.assoc = assoc,
+                           .port = port,
+                           .source = ag_source_of(ag, assoc),
+                           .since = now,
+                           .last_used = now};
     if (ag->generations[attempt->registrar] == attempt->generation && r->used) {
         peer.id = r->id;
         peer.address_count = r->address_count;

@@ -140,6 +140,7 @@ struct ag_peer {
     uint16_t port;
     uint8_t address_count;
     struct ip_address addresses[AG_ADDRESSES_MAX];
+    struct ip_address source; /* ours; family 0: not known */
     struct tm_us since, last_used;
 };
 
@@ -159,6 +160,8 @@ void ag_hunt_timer(struct ag *ag, struct tm_us now);
 /** True when the association was one of the hunt's. */
 bool ag_hunt_up(struct ag *ag, uint64_t assoc, const struct ip_address *peers, size_t count,
                 uint16_t port, struct tm_us now);
+/** Our address of an association that comes up; family 0: not known. */
+struct ip_address ag_source_of(const struct ag *ag, uint64_t assoc);
 bool ag_hunt_down(struct ag *ag, uint64_t assoc, struct tm_us now);
 /** `peer` becomes home; an earlier one is closed. */
 void ag_home_set(struct ag *ag, const struct ag_peer *peer, const char *why, struct tm_us now);
@@ -347,7 +350,9 @@ struct ag {
     struct ag_bucket announces;
     struct ag_hunt hunt;
     uint64_t next_assoc, next_try;
-    struct ag_peer home; /* assoc 0: none */
+    struct ag_peer home;      /* assoc 0: none */
+    uint64_t source_assoc;    /* what ag_assoc_source() said last */
+    struct ip_address source; /* … */
     struct ag_peer accepted[AG_ACCEPTED_MAX];
     uint32_t local_id;
     struct hs *local_hs; /* this process is registrar */

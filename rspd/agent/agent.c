@@ -123,6 +123,17 @@ static struct ag_peer *accepted_place(struct ag *ag)
     return oldest;
 }
 
+void ag_assoc_source(struct ag *ag, uint64_t assoc, const struct ip_address *source)
+{
+    ag->source_assoc = assoc;
+    ag->source = ip_address_unmap(*source);
+}
+
+struct ip_address ag_source_of(const struct ag *ag, uint64_t assoc)
+{
+    return assoc == ag->source_assoc ? ag->source : (struct ip_address){0};
+}
+
 void ag_assoc_up(struct ag *ag, uint64_t assoc, const struct ip_address *peers, size_t count,
                  uint16_t port, struct tm_us now)
 {
@@ -135,7 +146,11 @@ void ag_assoc_up(struct ag *ag, uint64_t assoc, const struct ip_address *peers, 
         return;
     }
     struct ag_peer *peer = accepted_place(ag);
-    *peer = (struct ag_peer){.assoc = assoc, .port = port, .since = now, .last_used = now};
+    *peer = (struct ag_peer){.assoc = assoc,
+                             .port = port,
+                             .source = ag_source_of(ag, assoc),
+                             .since = now,
+                             .last_used = now};
     for (size_t i = 0; i < count && peer->address_count < AG_ADDRESSES_MAX; i++) {
         peer->addresses[peer->address_count++] = ip_address_unmap(peers[i]);
     }

@@ -76,6 +76,11 @@ bool ag_has_home(const struct ag *ag);
 
 /* --- transport events ----------------------------------------------------------------------- */
 
+/**
+ * Which of the host's addresses the association that is about to be told as up runs from, where
+ * that is one (family 0: not known). PEs with one address register that one if they can.
+ */
+void ag_assoc_source(struct ag *ag, uint64_t assoc, const struct ip_address *source);
 void ag_assoc_up(struct ag *ag, uint64_t assoc, const struct ip_address *peers, size_t count,
                  uint16_t port, struct tm_us now);
 void ag_assoc_down(struct ag *ag, uint64_t assoc, struct tm_us now);

@@ -97,6 +97,14 @@ void rg_assoc_up(struct rg *rg, uint64_t assoc, const struct ip_address *peers, 
     rg_ways_set(rg, a);
 }
 
+void rg_assoc_shows_one(struct rg *rg, uint64_t assoc)
+{
+    struct rg_assoc *a = rg_assoc_find(rg, assoc);
+    if (a != NULL) {
+        a->shows_one = true;
+    }
+}
+
 /* The PEs that were registered over it (asap.md §5.3). */
 static void remove_elements(struct rg *rg, uint64_t assoc, const char *reason, struct tm_us now)
 {
@@ -247,6 +255,27 @@ static bool all_allowed(const struct rg_prefix *allow, size_t count, const struc
         }
     }
     return allowed || (loopback && !link_local);
+}
+
+bool rg_assoc_may_be_at(const struct rg *rg, const struct rg_assoc *assoc,
+                        struct pool_handle handle, const struct ip_address *address)
+{
+    enum ip_scope scope = ip_address_scope(address);
+    if (rg_assoc_has(assoc, address)) {
+        return true;
+    }
+    if (!assoc->shows_one || (scope != IP_SCOPE_SITE_LOCAL && scope != IP_SCOPE_GLOBAL)) {
+        return false;
+    }
+    if (rg->set.allow_count > 0 && !address_allowed(rg->allow, rg->set.allow_count, address)) {
+        return false;
+    }
+    size_t count = 0;
+    const struct rg_prefix *allow = NULL;
+    if (rg->set.pool_allow != NULL) {
+        allow = rg->set.pool_allow(rg->set.pool_allow_ctx, handle, &count);
+    }
+    return count == 0 || address_allowed(allow, count, address);
 }
 
 bool rg_assoc_may_register(const struct rg *rg, const struct rg_assoc *assoc,

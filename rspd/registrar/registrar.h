@@ -71,6 +71,11 @@ void rg_configure(struct rg *rg, const struct rg_settings *settings, struct tm_u
 /** Also when the addresses of a known association change. */
 void rg_assoc_up(struct rg *rg, uint64_t assoc, const struct ip_address *peers, size_t count,
                  uint16_t port, struct tm_us now);
+/**
+ * This association, which is up, shows one address of its peer, whatever others it has (SCTP over
+ * UDP). So what its PEs register is believed, as far as the prefixes allow it.
+ */
+void rg_assoc_shows_one(struct rg *rg, uint64_t assoc);
 /** Its PEs are removed at once (asap.md §5.3); the local agent's are not: it says so itself. */
 void rg_assoc_down(struct rg *rg, uint64_t assoc, struct tm_us now);
 /** One ASAP message; `octets` is borrowed. */

@@ -151,9 +151,11 @@ static bool check_values(struct rg *rg, const struct pool_element *pe, struct re
 
 /*
  * Check 4: only addresses the association proves to be the PE's (A-21). A stray one is left out, as
- * deployed registrars do; loopback and link-local ones too, unless there is nothing else.
+ * deployed registrars do; loopback and link-local ones too, unless there is nothing else. Where
+ * SCTP runs over UDP, an association cannot list its addresses, and a host with several could not
+ * register a server that is bound to another one: there it is believed.
  */
-static bool keep_proven(const struct rg_assoc *assoc, struct pool_element *pe,
+static bool keep_proven(const struct rg *rg, const struct rg_assoc *assoc, struct pool_element *pe,
                         struct ip_address *kept, struct refusal *refusal)
 {
     uint16_t n = 0;
@@ -162,7 +164,7 @@ static bool keep_proven(const struct rg_assoc *assoc, struct pool_element *pe,
         return true;
     }
     for (uint16_t i = 0; i < pe->user.address_count && n < WIRE_ADDRESSES_PER_TRANSPORT; i++) {
-        if (!rg_assoc_has(assoc, &pe->user.addresses[i])) {
+        if (!rg_assoc_may_be_at(rg, assoc, rg->rx.handle, &pe->user.addresses[i])) {
             continue;
         }
         kept[n] = pe->user.addresses[i];
@@ -402,7 +404,7 @@ void rg_registration(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
         refuse(&refusal, CAUSE_SECURITY, "this registrar does not let it register from there");
         ok = false;
     }
-    ok = ok && keep_proven(assoc, &pe, kept, &refusal);
+    ok = ok && keep_proven(rg, assoc, &pe, kept, &refusal);
     hs_read_begin();
     ok = ok && admit(rg, assoc, &pe, &refusal, now);
     hs_read_end();

@@ -76,6 +76,7 @@ struct rg_assoc {
     uint64_t id;
     uint16_t port;
     uint8_t peer_count;
+    bool shows_one; /* of several, perhaps */
     struct ip_address *peers;
     struct tm_us last_heard;
     struct tm_us malformed_since;
@@ -176,6 +177,9 @@ struct rg_assoc *rg_assoc_find(const struct rg *rg, uint64_t id);
 /** LOCAL_ASSOC comes into being by itself. NULL: unknown, or memory is out. */
 struct rg_assoc *rg_assoc_of_message(struct rg *rg, uint64_t id);
 bool rg_assoc_has(const struct rg_assoc *assoc, const struct ip_address *address);
+/** Whether its PEs in that pool may be at an address: the association's, or see shows_one. */
+bool rg_assoc_may_be_at(const struct rg *rg, const struct rg_assoc *assoc,
+                        struct pool_handle handle, const struct ip_address *address);
 /** "10.0.0.1" of its first address, "this host". Returns out. */
 const char *rg_assoc_text(const struct rg_assoc *assoc, char *out, size_t size);
 #define RG_ASSOC_TEXT_MAX IP_ADDRESS_TEXT_MAX

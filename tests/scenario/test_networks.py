@@ -67,6 +67,31 @@ def test_new_address_is_registered(world):
     assert registrar.curl().stdout == "s\n"
 
 
+def test_addresses_the_association_does_not_show(world):
+    """A host with three addresses on two links. Over userland SCTP the registrar sees one of them;
+    elements that can only be reached at another are registered all the same, and those at all of
+    them at the one on the registrar's link."""
+    registrar = world.host("pr")
+    agent = world.host("pe")
+    client = world.host("pu")
+    world.connect(registrar, "10.52.1.1", "eth0", "br1")
+    world.connect(agent, "10.52.1.200", "eth0", "br1")
+    world.connect(agent, "10.52.2.2", "eth1", "br2")
+    world.connect(client, "10.52.1.3", "eth0", "br1")
+    world.connect(client, "10.52.2.3", "eth1", "br2")
+    agent.ip("address", "add", "10.52.1.2/24", "dev", "eth0")  # nearer to 10.52.1.1, if you count
+    registrar.start_rspd(interfaces="eth0")
+    for host in (agent, client):
+        host.start_rspd(registrar="no", interfaces="eth0,eth1")
+    agent.http_server("anywhere", 8080, pool="web")
+    agent.http_server("second", 8081, pool="web", bind="10.52.1.2")
+    agent.http_server("other-link", 8082, pool="web", bind="10.52.2.2")
+    pes = {pe["port"]: pe["addresses"] for pe in registrar.wait_pes("web", 3, deadline=10)}
+    assert pes == {8080: ["10.52.1.200"], 8081: ["10.52.1.2"], 8082: ["10.52.2.2"]}
+    client.wait_pes("web", 3)
+    assert {client.curl().stdout for _ in range(6)} == {"anywhere\n", "second\n", "other-link\n"}
+
+
 def test_static_registrar_behind_a_router(world):
     """Three hosts on three links that a router joins; no multicast crosses it. Two find each other
     because the registrar's link is theirs; the third has a static registrar."""

@@ -139,6 +139,30 @@ Test(agent_registration, a_contested_identifier_is_tried_again)
     fx_free(fx);
 }
 
+/* T-26: one address for TCP, and that the association's where it can be. */
+Test(agent_registration, the_address_the_association_runs_from_comes_first)
+{
+    struct fx *fx = fx_new(NULL);
+    struct ip_address source = fx_ip("10.0.0.200");
+    fx_host(fx, "10.0.0.2", "10.0.0.200");
+    fx_announce(fx, 1, "10.0.0.1");
+    struct action *c = fx_next(fx, ACTION_CONNECT);
+    cr_assert_not_null(c);
+    uint64_t assoc = c->assoc;
+    ag_assoc_source(fx->ag, assoc, &source);
+    fx_up(fx, assoc, "10.0.0.1");
+    (void)fx_pe(fx, "other");
+    fx_expect(fx, ASAP_REGISTRATION);
+    cr_assert_eq(fx->msg.elements[0].user.address_count, 1);
+    cr_assert(ip_address_equal(&fx->msg.elements[0].user.addresses[0], &source));
+    fx_host(fx, "10.0.0.2", "10.0.0.7"); /* it is there no longer */
+    fx_respond(fx, assoc, ASAP_REGISTRATION_RESPONSE, "other", fx->msg.elements[0].pe_id, false,
+               -1);
+    fx_expect(fx, ASAP_REGISTRATION);
+    cr_assert_not(ip_address_equal(&fx->msg.elements[0].user.addresses[0], &source));
+    fx_free(fx);
+}
+
 /* A PE without a policy of its own joins with the pool's, which the refusal names. */
 Test(agent_registration, takes_the_pools_policy_when_it_has_none)
 {

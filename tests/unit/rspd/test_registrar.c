@@ -114,6 +114,40 @@ Test(registrar, re_registration_replaces)
     cr_assert(!registered("web", 7));
 }
 
+/* SCTP over UDP shows one address of a host: what it says of others is believed, as far as the
+ * prefixes go, and never what only means something there. */
+Test(registrar, an_association_over_udp_shows_one_address)
+{
+    struct rg_prefix allow[] = {{.address = host_address(0), .len = 30}};
+    struct ip_address said[] = {
+        host_address(2), host_address(99), {.family = IP_V4, .octets = {127, 0, 0, 1}}};
+    join("web", 7, PE_HOST);
+    struct pool_element *pe = prepare_pe("web", 8, PE_HOST);
+    pe->user.protocol = TRANSPORT_TCP;
+    pe->user.addresses = said;
+    pe->user.address_count = 1;
+    say(PE_HOST);
+    expect_response(PE_HOST, ASAP_REGISTRATION_RESPONSE, CAUSE_INVALID_VALUES);
+    rg_assoc_shows_one(b.rg, PE_HOST);
+    say(PE_HOST);
+    expect_response(PE_HOST, ASAP_REGISTRATION_RESPONSE, 0);
+    hs_read_begin();
+    cr_assert_eq(element("web", 8)->user.addresses[0].octets[3], 2);
+    hs_read_end();
+    pe->user.addresses = said + 2;
+    say(PE_HOST);
+    expect_response(PE_HOST, ASAP_REGISTRATION_RESPONSE, CAUSE_INVALID_VALUES);
+    b.set.allow = allow;
+    b.set.allow_count = 1;
+    reconfigure();
+    pe->user.addresses = said + 1;
+    say(PE_HOST);
+    expect_response(PE_HOST, ASAP_REGISTRATION_RESPONSE, CAUSE_INVALID_VALUES);
+    pe->user.addresses = said;
+    say(PE_HOST);
+    expect_response(PE_HOST, ASAP_REGISTRATION_RESPONSE, 0);
+}
+
 /* asap:A-21, check 4: strays are left out, none left is refused, narrow ones only alone */
 Test(registrar, addresses_must_be_the_associations)
 {

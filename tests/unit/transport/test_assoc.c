@@ -88,8 +88,12 @@ static void on_up(void *ctx, uint64_t assoc, const struct ip_address *peers, siz
                   uint16_t port)
 {
     struct side *s = ctx;
+    struct tp_path path;
     s->ups++;
     s->assoc = assoc;
+    CHECK(tp_path(s->ep, assoc, &path) == 0);
+    CHECK(path.encapsulated == (ours != theirs || ours == TP_USRSCTP));
+    CHECK(tp_path(s->ep, assoc + 1, &path) == -ENOTCONN);
     s->peer = count > 0 ? peers[0] : (struct ip_address){0};
     s->peer_port = port;
     report(s, 'U');
