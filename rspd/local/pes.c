@@ -15,6 +15,13 @@
 #define BUCKETS        256
 #define TRY_TIMEOUT_MS 1000
 
+/** An adopted PE of an earlier daemon whose listener is being looked for. */
+struct lookup {
+    struct lookup *next;
+    struct pes *pes;
+    struct record record;
+};
+
 struct pes {
     struct pes_env env;
     struct pes_events events;
@@ -25,6 +32,7 @@ struct pes {
     struct probes *probes;
     uint64_t netns; /* ours */
     size_t count;
+    struct lookup *lookups; /* their answers come in any order, or never */
     struct pe *by_id[BUCKETS];
     struct pe *by_port[BUCKETS];
 };
@@ -259,6 +267,11 @@ void pes_free(struct pes *pes)
     }
     probes_free(pes->probes);
     watch_free(pes->watch);
+    while (pes->lookups != NULL) {
+        struct lookup *lookup = pes->lookups;
+        pes->lookups = lookup->next;
+        free(lookup);
+    }
     life_free(pes->life);
     records_free(pes->records);
     for (size_t i = 0; i < BUCKETS; i++) {
@@ -415,15 +428,10 @@ int pes_add_waiting(struct pes *pes, const struct record *record, int dir_fd, co
 /* --- after a restart ----------------------------------------------------------------------------
  */
 
-static void restore_one(void *ctx, const struct record *record)
+static void take_back(struct pes *p, const struct record *record)
 {
-    struct pes *p = (struct pes *)ctx;
     char why[PES_REASON_MAX];
-    int r = record->adopted ? 0 : life_reopen(p->life, record->pe_id);
-    if (r != 0) { /* ended while no daemon was there */
-        (void)records_remove(p->records, record->pe_id);
-        return;
-    }
+    int r;
     struct pe *pe = (struct pe *)calloc(1, sizeof(*pe));
     if (pe == NULL) {
         return;
@@ -447,6 +455,58 @@ static void restore_one(void *ctx, const struct record *record)
     insert(p, pe);
     if (pe->r.drained) {
         apply_withholding(p, pe);
+    }
+}
+
+/** The listener of an adopted PE: it lives as long as that very socket. */
+static void on_lookup(void *ctx, int result, const struct watch_listener *l)
+{
+    struct lookup *lookup = (struct lookup *)ctx;
+    struct pes *p = lookup->pes;
+    struct lookup **at = &p->lookups;
+    while (*at != lookup) {
+        at = &(*at)->next;
+    }
+    *at = lookup->next;
+    bool other = result == 0 && l->sockets == 1 && lookup->record.sock_cookie != 0 &&
+                 l->sock_cookie != lookup->record.sock_cookie;
+    if (result == -ENOENT || other) { /* ended while no daemon was there */
+        (void)records_remove(p->records, lookup->record.pe_id);
+    } else {
+        take_back(p, &lookup->record); /* the watch tells if it could not be seen */
+    }
+    free(lookup);
+}
+
+/** Asks the kernel first, so that nobody is sent to a server that ended meanwhile. */
+static bool look_up(struct pes *p, const struct record *r)
+{
+    struct lookup *lookup = (struct lookup *)calloc(1, sizeof(*lookup));
+    if (lookup == NULL) {
+        return false;
+    }
+    *lookup = (struct lookup){.next = p->lookups, .pes = p, .record = *r};
+    uint64_t netns = foreign_netns(p, r);
+    uint32_t way_in = netns != 0 ? r->pid : 0; /* at home any holder of the socket will do */
+    if (watch_find(p->watch, r->protocol, r->port, way_in, netns, on_lookup, lookup) != 0) {
+        free(lookup);
+        return false;
+    }
+    p->lookups = lookup;
+    return true;
+}
+
+static void restore_one(void *ctx, const struct record *record)
+{
+    struct pes *p = (struct pes *)ctx;
+    if (record->adopted) {
+        if (!look_up(p, record)) {
+            take_back(p, record);
+        }
+    } else if (life_reopen(p->life, record->pe_id) == 0) {
+        take_back(p, record);
+    } else { /* ended while no daemon was there */
+        (void)records_remove(p->records, record->pe_id);
     }
 }
 

@@ -102,6 +102,27 @@ def test_adopted_server_survives_too(agent):
     agent.wait_pes("web", 0)
 
 
+@pytest.mark.parametrize("port_is_taken", [False, True])
+def test_adopted_server_that_died_meanwhile_is_never_handed_out(agent, port_is_taken):
+    """Not even for the moment until the watch has looked at its socket."""
+    servers = [agent.http_server(f"s{n}", 8080 + n) for n in range(2)]
+    for n in range(2):
+        assert agent.rspctl("register", "web", "--port", 8080 + n).returncode == 0
+    (gone,) = (pe["pe_id"] for pe in agent.wait_pes("web", 2) if pe["port"] == 8080)
+    registrar = "no" if hasattr(agent, "registrar") else "yes"
+    interfaces = "eth0" if hasattr(agent, "registrar") else "lo"
+    agent.stop_rspd(signal.SIGKILL)
+    servers[0].kill()
+    servers[0].wait()
+    if port_is_taken:  # by another server, which nobody has registered
+        agent.http_server("other", 8080)
+    agent.start_rspd("--log-level", "info", registrar=registrar, interfaces=interfaces)
+    agent.wait_pes("web", 1)
+    assert gone not in agent.daemon.output()
+    servers[1].kill()
+    agent.wait_pes("web", 0)
+
+
 @pytest.mark.parametrize("text", ["", "garbage", "version=99\n", "\0" * 4096])
 def test_damaged_record_harms_nobody(world, text):
     host = world.host("a")
