@@ -59,8 +59,12 @@ static void put_local(struct rq_client *c, struct lp_writer *w, const struct pe 
         lp_put_u32(w, LP_T_CONNECTIONS, connections);
     }
     if (may_see_process(c, pe)) {
-        lp_put_u32(w, LP_T_PID, pe->r.pid);
-        lp_put_str(w, LP_T_PROGRAM, pe->r.program);
+        if (pe->r.pid != 0) { /* not known of an adopted one */
+            lp_put_u32(w, LP_T_PID, pe->r.pid);
+        }
+        if (pe->r.program[0] != '\0') {
+            lp_put_str(w, LP_T_PROGRAM, pe->r.program);
+        }
     }
     const char *reason = pes_reason(c->rq->pes, pe);
     if (reason != NULL) {
@@ -110,9 +114,12 @@ static void put_own(struct rq_client *c, struct lp_writer *w, const struct pe *p
     for (uint8_t i = 0; i < pe->r.address_count; i++) {
         lp_put_address(w, LP_T_ADDRESS, &pe->r.addresses[i]);
     }
-    const struct policy *policy = known ? &info.pe.policy : &pe->r.policy;
-    lp_put_policy(w, policy);
-    put_load(w, policy);
+    struct policy policy = known ? info.pe.policy : pe->r.policy;
+    if (policy.type == POLICY_NONE) {
+        policy.type = POLICY_RR; /* what it registers with */
+    }
+    lp_put_policy(w, &policy);
+    put_load(w, &policy);
     lp_put_str(w, LP_T_STATE, pes_state(c->rq->pes, pe));
     int64_t age = known ? tm_diff_ms(rq_now(c->rq), info.since) : 0;
     lp_put_u64(w, LP_T_AGE_MS, age > 0 ? (uint64_t)age : 0);

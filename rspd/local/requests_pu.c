@@ -203,6 +203,19 @@ void rq_resolve(struct rq_client *c, const struct lp_message *msg)
 /* --- REPORT -------------------------------------------------------------------------------------
  */
 
+/** Whether a pool may have that element: only a registrar knows for certain that it has not. */
+static bool in_pool(struct requests *rq, struct pool_handle handle, uint32_t pe_id)
+{
+    struct hs *hs = rq->env.handlespace(rq->env.ctx);
+    if (hs == NULL || !rq->env.is_registrar(rq->env.ctx)) {
+        return true;
+    }
+    hs_read_begin();
+    bool there = hs_find(hs, handle, pe_id) != NULL;
+    hs_read_end();
+    return there || pes_find(rq->pes, pe_id) != NULL;
+}
+
 void rq_report(struct rq_client *c, const struct lp_message *msg)
 {
     uint8_t buffer[POOL_HANDLE_MAX];
@@ -216,6 +229,10 @@ void rq_report(struct rq_client *c, const struct lp_message *msg)
     uint32_t error = lp_find(msg, LP_T_ERRNO, &it) ? lp_u32(&it, 0) : 0;
     if (pe_id == 0 || error > 4095) {
         rq_result(c, msg->request, -EINVAL, "a report names an element and an error number");
+        return;
+    }
+    if (!in_pool(c->rq, handle, pe_id)) {
+        rq_result(c, msg->request, -ENOENT, "the pool has no element 0x%08x", pe_id);
         return;
     }
     c->rq->env.out->cause = 0;

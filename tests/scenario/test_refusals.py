@@ -17,3 +17,23 @@ def test_another_policy_or_transport_is_refused_with_both_named(agent):
     assert result.returncode == 1, result
     assert "udp" in result.stderr and "0x7" in result.stderr, result.stderr
     assert len(agent.pes("web")) == 1
+
+
+def test_a_report_names_an_element_of_the_pool(world):
+    host = world.agent("inprocess")
+    host.http_server("s", 8080, pool="web")
+    host.wait_pes("web", 1)
+    result = host.rspctl("report", "web", "0x12345678")
+    assert result.returncode == 5 and "0x12345678" in result.stderr, result
+    assert "quarantined" not in host.daemon.output()
+
+
+def test_what_is_not_known_of_an_adopted_server_is_not_shown(world):
+    host = world.agent("inprocess")
+    host.http_server("s", 8080)
+    assert host.rspctl("register", "web", "--port", 8080).returncode == 0
+    (pe,) = host.wait_pes("web", 1)
+    assert "program" not in pe and pe.get("pid") != 0
+    assert host.rspctl("pe", "drain", "web:8080").returncode == 0
+    (pe,) = host.pes("web")
+    assert (pe["state"], pe["policy"]) in (("drained", "Round Robin"), ("draining", "Round Robin"))
