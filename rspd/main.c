@@ -89,17 +89,17 @@ static void find_places(struct source *source)
     }
 }
 
+#ifdef HAVE_USRSCTP
+#define USERLAND_SCTP ", userland over UDP (usrsctp)"
+#else
+#define USERLAND_SCTP ""
+#endif
+
 static int print_version(void)
 {
     (void)printf("rspd %s\nReliable Server Pooling: ASAP (RFC 5352), policies RFC 5356; "
                  "local protocol %d\nSCTP: kernel%s\n",
-                 RSPD_VERSION, 1,
-#ifdef HAVE_USRSCTP
-                 ", userland over UDP (usrsctp)"
-#else
-                 ""
-#endif
-    );
+                 RSPD_VERSION, 1, USERLAND_SCTP);
     return EXIT_SUCCESS;
 }
 
