@@ -1,7 +1,17 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Fixtures of all pytest suites below tests/: `world`, `agent` (in both modes), and the logs of a
-failed test in its report."""
+failed test in its report.
+
+Marks:
+  full   left out of the slice that CI runs
+  alone  measures time or rates: nothing else of ours runs beside it (the others run two at a time)
+  plain  tells nothing of a build with sanitizers
+  sctp   needs SCTP between two hosts; given by itself to the second mode of `agent`
+  guest  of those, the ones that `tests/run minimal` runs over the kernel's SCTP in a guest, where a
+         system call takes ten times as long: one of every mechanism
+"""
 import pathlib
+import re
 import sys
 
 import pytest
@@ -11,12 +21,25 @@ import rsp  # noqa: E402  (found through the line above)
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "full: left out of the slice that CI runs")
-    config.addinivalue_line("markers", "plain: tells nothing of a build with sanitizers")
+    for mark in re.findall(r"^  (\w+)  +(.*)$", __doc__, re.MULTILINE):
+        config.addinivalue_line("markers", ": ".join(mark))
     rsp.become_subreaper()
     for program in (rsp.RSPD, rsp.RSPCTL, rsp.SHIM):
         if not program.exists():
             raise pytest.UsageError(f"{program.name} is not built below {rsp.BUILD}")
+
+
+def pytest_collection_modifyitems(items):
+    in_guest = set()
+    for item in items:
+        mode = item.callspec.params.get("agent") if hasattr(item, "callspec") else None
+        if mode == "sctp":
+            item.add_marker(pytest.mark.sctp)
+        # Of a test with many arguments the guest runs the first one over SCTP.
+        if item.get_closest_marker("guest") and (mode == "inprocess" or item.function in in_guest):
+            item.own_markers = [mark for mark in item.own_markers if mark.name != "guest"]
+        elif item.get_closest_marker("guest"):
+            in_guest.add(item.function)
 
 
 @pytest.hookimpl(hookwrapper=True)

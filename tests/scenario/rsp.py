@@ -161,6 +161,9 @@ class Host:
         def enter():
             if libc.setns(self.netns, CLONE_NEWNET) != 0:
                 raise OSError(ctypes.get_errno(), "setns")
+            # A shell lets what it starts in the background ignore these; servers must not.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.signal(signal.SIGQUIT, signal.SIG_DFL)
             if user is not None:
                 os.setgroups([])
                 os.setgid(user)

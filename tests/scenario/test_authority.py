@@ -18,6 +18,7 @@ def test_resolving_is_open(owned):
     assert result.stdout == "s0\n", result.stderr
 
 
+@pytest.mark.guest
 @pytest.mark.parametrize("verb", ["deregister", "pe drain", "register"])
 def test_a_second_user_is_refused_with_the_reason(owned, verb):
     (pe,) = owned.pes("web")

@@ -9,6 +9,8 @@ import pytest
 
 import rsp
 
+pytestmark = pytest.mark.alone
+
 # curl: could not resolve, failed to connect, timed out: never. Empty reply, receive error, reply cut
 # short (http.server sends head and body apart): only what was in flight when a server died.
 NEVER = {6, 7, 28}
@@ -70,6 +72,7 @@ def churned(host, requests):
     return codes
 
 
+@pytest.mark.full
 def test_sequential_requests(agent):
     codes = churned(agent, lambda: [agent.curl(timeout=10).returncode for _ in range(500)])
     assert codes.total() == 500

@@ -21,6 +21,7 @@ def labels(text):
     return collections.Counter(re.findall(r"^s\d$", text, re.MULTILINE))
 
 
+@pytest.mark.guest
 @pytest.mark.parametrize("option", ["--ipv4", "--ipv6", "--http1.0"])
 def test_curl(web, option):
     result = web.curl("http://web.pool.alt/", option)
@@ -81,6 +82,7 @@ def test_nc(web):
     assert labels(result.stdout.replace("\r", "")).total() == 1, result.stderr
 
 
+@pytest.mark.guest
 def test_redis_cli(agent):
     for number in range(2):
         agent.start("redis-server", "--port", 7000 + number, "--save", "", "--bind", "0.0.0.0",

@@ -10,6 +10,7 @@ import pytest
 import rsp
 
 
+@pytest.mark.alone
 def test_killed_under_load(agent):
     for n in range(4):
         agent.http_server(f"s{n}", 8080 + n, pool="web")
@@ -76,6 +77,7 @@ def test_server_that_died_meanwhile_is_no_ghost(agent):
     agent.wait_pes("web", 0)
 
 
+@pytest.mark.guest
 def test_orderly_stop_and_return(agent):
     agent.http_server("s", 8080, pool="web")
     (before,) = agent.wait_pes("web", 1)
@@ -89,6 +91,7 @@ def test_orderly_stop_and_return(agent):
     assert before["pe_id"] == after["pe_id"]
 
 
+@pytest.mark.guest
 def test_adopted_server_survives_too(agent):
     server = agent.http_server("s", 8080)
     assert agent.rspctl("register", "web", "--port", 8080).returncode == 0
@@ -123,7 +126,8 @@ def test_adopted_server_that_died_meanwhile_is_never_handed_out(agent, port_is_t
     agent.wait_pes("web", 0)
 
 
-@pytest.mark.parametrize("text", ["", "garbage", "version=99\n", "\0" * 4096])
+@pytest.mark.parametrize("text", ["", "garbage", "version=99\n", "\0" * 4096],
+                         ids=["empty", "garbage", "future", "zeros"])
 def test_damaged_record_harms_nobody(world, text):
     host = world.host("a")
     host.start_rspd()

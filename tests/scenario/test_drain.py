@@ -65,16 +65,19 @@ def by_sigterm(_host, server, _port):
     server.kill(signal.SIGTERM)
 
 
+@pytest.mark.alone
 def test_with_drain_nothing_fails(agent):
     counts = rolling_restart(agent, by_drain)
     assert counts.keys() == {"ok"}, counts
 
 
+@pytest.mark.alone
 def test_with_plain_sigterm_no_connect_fails(agent):
     counts = rolling_restart(agent, by_sigterm)
     assert not [key for key in counts if key.startswith("connect")], counts
 
 
+@pytest.mark.guest
 def test_drained_element_takes_no_new_connection_and_can_return(agent):
     agent.http_server("s0", 8080, pool="web")
     agent.http_server("s1", 8081, pool="web")

@@ -45,11 +45,13 @@ def connect(host, family, kind, handle):
     return text
 
 
+@pytest.mark.guest
 def test_unknown_pool(agent):
     assert lookup(agent, "never-seen.pool.alt") == "EAI_NONAME"
     assert "never-seen" in agent.daemon.output()
 
 
+@pytest.mark.guest
 def test_empty_pool(agent):
     server = agent.http_server("s", 8080, pool="web")
     agent.wait_pes("web", 1)

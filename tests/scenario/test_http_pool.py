@@ -18,6 +18,7 @@ def answers(host, count):
     return seen
 
 
+@pytest.mark.guest
 def test_curl_reaches_every_server_in_turn(agent):
     for number in range(3):
         agent.http_server(f"s{number}", 8080 + number, pool="web")
@@ -25,6 +26,7 @@ def test_curl_reaches_every_server_in_turn(agent):
     assert answers(agent, 9) == {"s0": 3, "s1": 3, "s2": 3}
 
 
+@pytest.mark.guest
 def test_killed_server_is_gone_and_nobody_notices(agent):
     servers = [agent.http_server(f"s{number}", 8080 + number, pool="web") for number in range(3)]
     agent.wait_pes("web", 3)

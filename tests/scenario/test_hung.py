@@ -3,7 +3,11 @@
 import signal
 import time
 
+import pytest
+
 import rsp
+
+pytestmark = pytest.mark.alone
 
 ACCEPT_SLOWLY = """
 import socket, time, select

@@ -6,6 +6,8 @@ import pytest
 
 import rsp
 
+pytestmark = pytest.mark.alone
+
 TEN = """
 import socket, signal
 held = [socket.create_server(('0.0.0.0', 20000 + n)) for n in range(10)]

@@ -13,6 +13,7 @@ def octets(handle, port=0):
     return "x" + f"{port:04x}" + "00000000" + "0000" + f"{len(handle):04x}" + handle.encode().hex()
 
 
+@pytest.mark.guest
 def test_stream(agent):
     agent.start("socat", f"SOCKET-LISTEN:{FAMILY}:6:{octets('echo', 8080)},fork,reuseaddr",
                 "SYSTEM:cat", name="server", shim=True)

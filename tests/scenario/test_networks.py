@@ -2,7 +2,11 @@
 """Several hosts: who finds whom, and what happens when a registrar comes back."""
 import signal
 
+import pytest
+
 import rsp
+
+pytestmark = pytest.mark.sctp
 
 
 def registrar_and_agent(world, *options):
@@ -45,6 +49,7 @@ def test_two_hundred_elements_over_sctp(world):
     registrar.wait_pes("many", 0, deadline=15)
 
 
+@pytest.mark.guest
 def test_agent_host_that_vanishes_is_removed(world):
     registrar, agent = registrar_and_agent(world)
     agent.http_server("s", 8080, pool="web")
@@ -55,6 +60,7 @@ def test_agent_host_that_vanishes_is_removed(world):
     registrar.wait_pes("web", 1, deadline=10)
 
 
+@pytest.mark.guest
 def test_new_address_is_registered(world):
     registrar, agent = registrar_and_agent(world)
     agent.http_server("s", 8080, pool="web")
@@ -92,6 +98,7 @@ def test_addresses_the_association_does_not_show(world):
     assert {client.curl().stdout for _ in range(6)} == {"anywhere\n", "second\n", "other-link\n"}
 
 
+@pytest.mark.guest
 def test_static_registrar_behind_a_router(world):
     """Three hosts on three links that a router joins; no multicast crosses it. Two find each other
     because the registrar's link is theirs; the third has a static registrar."""
@@ -124,6 +131,7 @@ def test_static_registrar_behind_a_router(world):
         assert seen == {"pr", "near", "far"}
 
 
+@pytest.mark.guest
 def test_two_scopes_on_one_link_do_not_mix(world):
     first = world.host("one", "10.52.0.1")
     second = world.host("two", "10.52.0.2")
@@ -139,6 +147,7 @@ def test_two_scopes_on_one_link_do_not_mix(world):
     assert [pe["addresses"] for pe in third.wait_pes("web", 1, deadline=20)] == [["10.52.0.1"]]
 
 
+@pytest.mark.guest
 def test_cache_serves_when_every_registrar_is_dead(world):
     registrar, agent = registrar_and_agent(world)
     registrar.http_server("s", 8080, pool="web")

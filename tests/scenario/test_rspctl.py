@@ -120,6 +120,7 @@ def test_wait_returns_when_the_pool_is_there(host):
     assert waiting.wait() == 0
 
 
+@pytest.mark.guest
 def test_register_adopts_and_deregister_releases(agent):
     """A server that was started without the shim, in both modes."""
     server = agent.http_server("plain", 8080)

@@ -149,6 +149,7 @@ def test_rsprun_is_rspctl_run(host):
     assert result.stdout == f"{rsp.SHIM}\n", result.stderr
 
 
+@pytest.mark.alone
 @pytest.mark.plain
 def test_adds_little_to_the_start(host):
     """U-4: at most 1 ms; measured without the shim's own load, best of many."""

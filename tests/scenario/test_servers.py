@@ -95,6 +95,7 @@ def test_nginx_without_its_master_stays_until_the_last_worker_ends(agent):
     agent.wait_pes("web", 0)
 
 
+@pytest.mark.guest
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_python_http_server(agent, how):
     server = agent.http_server("s", 8080, pool="web")
@@ -151,6 +152,7 @@ signal.pause()
     agent.wait_pes("web-tls", 0)
 
 
+@pytest.mark.guest
 def test_port_zero(agent):
     program = ("import socket, signal\n"
                "s = socket.create_server(('0.0.0.0', 0))\n"

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A pool of UDP servers: dig against dnsmasq."""
+import pytest
+
 import rsp
 
 
@@ -15,6 +17,7 @@ def ask(host, *options):
                     shim=True)
 
 
+@pytest.mark.guest
 def test_dig_is_answered_by_a_living_server(agent):
     servers = {f"d{n}": dnsmasq(agent, f"d{n}", 5300 + n) for n in range(2)}
     agent.wait_pes("dns", 2)

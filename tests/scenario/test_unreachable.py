@@ -3,7 +3,11 @@
 on this host is sent there until it is back."""
 import time
 
+import pytest
+
 import rsp
+
+pytestmark = pytest.mark.sctp
 
 
 def four_hosts(world):
@@ -26,6 +30,7 @@ FETCH = ("import urllib.request as u; "
          "print(u.urlopen('http://web.pool.alt/').read().decode(), end='')")
 
 
+@pytest.mark.guest
 def test_blocking_client_moves_on_and_nobody_follows(world):
     client, servers = four_hosts(world)
     assert {client.curl().stdout for _ in range(4)} == {"s2\n", "s3\n"}
