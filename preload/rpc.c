@@ -17,7 +17,6 @@
 
 #define CHANNELS    2
 #define BACK_OFF_MS 100
-#define HELLO_MS    1000
 #define REQUEST_MAX 8192
 #define HELLO_MAX   8192
 
@@ -115,8 +114,7 @@ static int say_hello(struct channel *c, int fd, int timeout_ms)
     }
     struct lp_message reply;
     int hints = -1;
-    int err = lp_call(&calls, fd, &w, c->reply, sizeof(c->reply), &reply, &hints,
-                      timeout_ms < HELLO_MS ? timeout_ms : HELLO_MS);
+    int err = lp_call(&calls, fd, &w, c->reply, sizeof(c->reply), &reply, &hints, timeout_ms);
     if (err == 0 && reply.type != LP_HELLO_OK) {
         err = lp_result(&reply);
         err = err != 0 ? err : -EPROTO;

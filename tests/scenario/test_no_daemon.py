@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """With the daemon down: ordinary traffic is untouched, a pool name fails at once and clearly, and
 when the daemon is back everything works again."""
+import signal
+import threading
 import time
 
 import rsp
@@ -47,3 +49,13 @@ def test_daemon_restart_keeps_the_pool(world):
     host.start_rspd()
     assert {pe["pe_id"] for pe in host.wait_pes("web", 1)} < ids
     assert host.curl().stdout == "s1\n"
+
+
+def test_daemon_that_is_busy_is_waited_for(agent):
+    """A daemon that gets no processor for two seconds is not away."""
+    agent.http_server("s", 8080, pool="web")
+    agent.wait_pes("web", 1)
+    agent.daemon.kill(signal.SIGSTOP)
+    threading.Timer(2, agent.daemon.kill, [signal.SIGCONT]).start()
+    result = agent.curl()
+    assert (result.returncode, result.stdout) == (0, "s\n"), result.stderr
