@@ -20,22 +20,29 @@
 #define REQUEST_MAX 8192
 #define HELLO_MAX   8192
 
-struct channel {
-    pthread_mutex_t mutex;
-    atomic_int fd; /* -1: none */
-    dev_t dev;
-    ino_t ino;
-    int pid; /* of the process that made the connection */
-    uint32_t request;
-    char exe[1024]; /* here and not on the stack, which may be small (L-54) */
+/* Apart from the rest, so that the library's file does not carry it; and not on the stack, which
+   may be small (L-54). */
+struct arena {
+    char exe[1024];
     uint8_t out[REQUEST_MAX];
     uint8_t hello[HELLO_MAX];
     uint8_t reply[LP_MESSAGE_MAX];
 };
 
+struct channel {
+    pthread_mutex_t mutex;
+    struct arena *arena;
+    atomic_int fd; /* -1: none */
+    dev_t dev;
+    ino_t ino;
+    int pid; /* of the process that made the connection */
+    uint32_t request;
+};
+
+static struct arena arenas[CHANNELS];
 static struct channel channels[CHANNELS] = {
-    {.mutex = PTHREAD_MUTEX_INITIALIZER, .fd = -1},
-    {.mutex = PTHREAD_MUTEX_INITIALIZER, .fd = -1},
+    {.mutex = PTHREAD_MUTEX_INITIALIZER, .arena = &arenas[0], .fd = -1},
+    {.mutex = PTHREAD_MUTEX_INITIALIZER, .arena = &arenas[1], .fd = -1},
 };
 static _Atomic int64_t failed_ms; /* when the daemon was last found away; 0: it was not */
 static atomic_int home_pid;
@@ -95,12 +102,12 @@ static void drop(struct channel *c)
 static int say_hello(struct channel *c, int fd, int timeout_ms)
 {
     struct lp_writer w;
-    ssize_t n = readlink("/proc/self/exe", c->exe, sizeof(c->exe) - 1);
-    lp_begin(&w, c->hello, sizeof(c->hello), LP_HELLO, ++c->request);
+    ssize_t n = readlink("/proc/self/exe", c->arena->exe, sizeof(c->arena->exe) - 1);
+    lp_begin(&w, c->arena->hello, sizeof(c->arena->hello), LP_HELLO, ++c->request);
     lp_put_u32(&w, LP_T_CLIENT_KIND, LP_CLIENT_SHIM);
     lp_put_u32(&w, LP_T_PID, (uint32_t)getpid());
     if (n > 0) {
-        lp_put_octets(&w, LP_T_EXE, c->exe, (size_t)n);
+        lp_put_octets(&w, LP_T_EXE, c->arena->exe, (size_t)n);
     }
     if (pre_config()->pool[0] != '\0') {
         lp_put_str(&w, LP_T_POOL_ENV, pre_config()->pool);
@@ -114,7 +121,8 @@ static int say_hello(struct channel *c, int fd, int timeout_ms)
     }
     struct lp_message reply;
     int hints = -1;
-    int err = lp_call(&calls, fd, &w, c->reply, sizeof(c->reply), &reply, &hints, timeout_ms);
+    int err = lp_call(&calls, fd, &w, c->arena->reply, sizeof(c->arena->reply), &reply, &hints,
+                      timeout_ms);
     if (err == 0 && reply.type != LP_HELLO_OK) {
         err = lp_result(&reply);
         err = err != 0 ? err : -EPROTO;
@@ -223,7 +231,7 @@ int pre_rpc_begin(struct pre_rpc *rpc, enum lp_type type, int timeout_ms)
     }
     rpc->channel = c;
     uint32_t request = ++c->request;
-    lp_begin(&rpc->writer, c->out, sizeof(c->out), type,
+    lp_begin(&rpc->writer, c->arena->out, sizeof(c->arena->out), type,
              type == LP_REPORT ? 0
              : request != 0    ? request
                                : ++c->request);
@@ -244,8 +252,8 @@ int pre_rpc_call(struct pre_rpc *rpc, struct lp_message *reply, int *ret_fd)
         return err;
     }
     for (int attempt = 0;; attempt++) {
-        err = lp_call(&calls, atomic_load(&c->fd), &rpc->writer, c->reply, sizeof(c->reply), reply,
-                      ret_fd, time_left(rpc));
+        err = lp_call(&calls, atomic_load(&c->fd), &rpc->writer, c->arena->reply,
+                      sizeof(c->arena->reply), reply, ret_fd, time_left(rpc));
         if (err == 0 || err == -ETIMEDOUT) {
             return err;
         }
