@@ -2,7 +2,6 @@
 /* rspctl: from the command line to the command. */
 #include "tools/rspctl/rspctl.h"
 
-#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,8 +32,6 @@ int main(int argc, char **argv)
         argc = as_rsprun(argc, argv, expanded);
         argv = expanded;
     }
-    /* Widths of characters alone: numbers keep their point. */
-    (void)setlocale(LC_CTYPE, "");
     int status = ctl_parse(&ctl, argc, argv);
     if (status != CTL_OK) {
         free(expanded);

@@ -3,6 +3,7 @@
  * its members, so that both forms cannot say different things. */
 #include "tools/rspctl/rspctl.h"
 
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,7 +198,12 @@ static void cell_text(const json_t *value, enum column_format format, bool raw, 
 /** Columns a text takes on the screen. */
 static int width_of(const char *text)
 {
+    static bool asked;
     wchar_t wide[CELL_MAX];
+    if (!asked) {                      /* here, so that commands that print no table start faster */
+        (void)setlocale(LC_CTYPE, ""); /* no more than that: numbers keep their point */
+        asked = true;
+    }
     size_t n = mbstowcs(wide, text, CELL_MAX);
     if (n == (size_t)-1 || n >= CELL_MAX) {
         return (int)strlen(text);
