@@ -138,6 +138,12 @@ static int run(struct source *source)
     if (read_settings(source, &settings) != 0) {
         return EXIT_FAILURE;
     }
+    if (geteuid() != 0) {
+        log_notice(
+            "user %u, not root: servers in other network namespaces cannot be looked at, nor "
+            "which process of another user has a socket",
+            (unsigned)geteuid());
+    }
     struct daemon_options options = {
         .listen_fd = passed_socket(), .reload = read_settings, .ctx = source};
     if (daemon_new(&settings, &options, &daemon, error, sizeof(error)) != 0) {
