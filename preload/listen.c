@@ -306,7 +306,8 @@ static int register_candidate(const struct candidate *c)
     if (life >= 0) {
         (void)pre_real()->close(life);
     }
-    pre_log("port %u did not join pool %s: %s %s", c->port, handle, strerrordesc_np(-err), text);
+    pre_log("port %u did not join pool %s: %s%s%s", c->port, handle, strerrordesc_np(-err),
+            text[0] != '\0' ? ": " : "", text);
     return err == -EAGAIN ? -ENOTCONN : err;
 }
 

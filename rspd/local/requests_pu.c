@@ -27,6 +27,8 @@ static const char *resolve_text(int result)
         return "no element of the pool speaks the socket's protocol";
     case -EAGAIN:
         return "no registrar answers and the pool is not in the cache; see rspctl status";
+    case -ENAMETOOLONG:
+        return "the pool handle is longer than this scope allows; see HandleMax in rspd.conf";
     case -EHOSTUNREACH:
         return "no registrar has answered in time";
     default:
