@@ -190,6 +190,9 @@ static void apply_role(struct daemon *d)
     } else if (!d->role.registrar && d->rg != NULL) {
         registrar_stop(d);
     }
+    if (d->rg != NULL && d->role.decided) {
+        rg_announce_soon(d->rg, loop_now(d->loop));
+    }
 }
 
 void machines_role(struct daemon *d)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #define LISTEN_CYCLES   3
+#define YIELD_CYCLES    12 /* longer than one that stepped down counts as heard */
 #define LISTEN_EXTRA_MS 2000
 
 static void because(struct role *role, const char *format, ...)
@@ -18,9 +19,9 @@ static void because(struct role *role, const char *format, ...)
     va_end(args);
 }
 
-static struct tm_us listening_end(struct role *role, struct tm_us now)
+static struct tm_us listening_end(struct role *role, unsigned cycles, struct tm_us now)
 {
-    return tm_add_ms(now, (int64_t)role->settings.announce_ms * LISTEN_CYCLES +
+    return tm_add_ms(now, (int64_t)role->settings.announce_ms * cycles +
                               (int64_t)rnd_below(&role->rnd, LISTEN_EXTRA_MS + 1));
 }
 
@@ -37,12 +38,12 @@ void role_init(struct role *role, const struct role_settings *settings, uint64_t
     } else {
         role->registrar = true;
         role->decided = false;
-        role->decide_at = listening_end(role, now);
+        role->decide_at = listening_end(role, LISTEN_CYCLES, now);
         because(role, "for this host alone, while listening for others");
     }
 }
 
-/** The end of the listening time, or nothing to listen on. */
+/** The end of the listening time, enough heard, or nothing to listen on. */
 static bool decide(struct role *role, const struct role_view *view)
 {
     role->decided = true;
@@ -59,32 +60,44 @@ static bool decide(struct role *role, const struct role_view *view)
     return true;
 }
 
+static void step_down(struct role *role, const struct role_view *view)
+{
+    role->registrar = false;
+    because(role, "%u other registrars are heard, %u with a lower identifier; at most %u wanted",
+            view->others, view->lower_ids, role->settings.most);
+}
+
 /** Decided: has the scope changed so that it must be decided again? */
 static bool watch(struct role *role, const struct role_view *view, struct tm_us now)
 {
-    bool too_many = role->registrar && view->others + 1 > role->settings.most &&
-                    view->lower_ids >= role->settings.most;
-    bool too_few = !role->registrar && view->others < role->settings.wanted;
-    if (!too_many && !too_few) {
+    const struct role_settings *s = &role->settings;
+    bool too_many = role->registrar && view->others + 1 > s->most;
+    bool too_few = !role->registrar && view->others < s->wanted;
+    if (too_many && view->lower_ids >= s->most) {
+        role->decide_at = TM_NEVER;
+        step_down(role, view); /* at once: two that do not know of each other split the pools */
+        return true;
+    }
+    /* The only registrar, and another one with a higher identifier that does not step down. */
+    bool yields = too_many && s->most == 1;
+    if (!yields && !too_few) {
         role->decide_at = TM_NEVER;
         return false;
     }
     if (tm_is_never(role->decide_at)) {
-        role->decide_at = listening_end(role, now);
+        role->decide_at = listening_end(role, yields ? YIELD_CYCLES : LISTEN_CYCLES, now);
         return false;
     }
     if (!tm_due(role->decide_at, now)) {
         return false;
     }
     role->decide_at = TM_NEVER;
-    role->registrar = too_few;
-    if (too_few) {
-        because(role, "the registrars heard before are gone: %u left, %u wanted", view->others,
-                role->settings.wanted);
+    if (yields) {
+        step_down(role, view);
     } else {
-        because(role,
-                "%u other registrars are heard, %u with a lower identifier; at most %u wanted",
-                view->others, view->lower_ids, role->settings.most);
+        role->registrar = true;
+        because(role, "the registrars heard before are gone: %u left, %u wanted", view->others,
+                s->wanted);
     }
     return true;
 }

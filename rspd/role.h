@@ -3,11 +3,15 @@
  * Shall this daemon be a registrar (decisions.md "Registrar")? Pure: time and what is heard go in.
  *
  * yes, no: as told. auto: listens for three announce cycles plus up to two seconds, being a
- * registrar for its own host meanwhile (not announced), so that a single machine works at once;
- * then is one if fewer than `wanted` others are heard (as many: it is none, at once). Alone on the
- * host (nothing to hear) it decides at once; with registrars given by hand it is none. Decided, it
- * goes on watching: the registrars of the scope may go away (a new listening time begins), or there
- * may be more than `most` (the one with the highest identifier steps down).
+ * registrar for its own host meanwhile (not announced), so that a single machine works at once; is
+ * none as soon as `wanted` others are heard, else one at the end. So of two hosts that start
+ * together the one that draws the shorter time is the registrar. Alone on the host (nothing to
+ * hear) it decides at once; with registrars given by hand it is none. Decided, it goes on watching:
+ *
+ * - The registrars of the scope may go away: a new listening time begins.
+ * - There may be more than `most`, because several decided in the same moment, or two networks have
+ *   become one: who hears `most` with lower identifiers steps down at once. Where one is wanted, a
+ *   higher one that stays for long was told to be registrar: then the lower one yields.
  */
 #ifndef RSP_RSPD_ROLE_H
 #define RSP_RSPD_ROLE_H

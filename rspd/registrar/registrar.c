@@ -265,6 +265,11 @@ struct tm_us rg_next_timer(const struct rg *rg)
     return first != NULL ? tm_min(next, first->at) : next;
 }
 
+void rg_announce_soon(struct rg *rg, struct tm_us now)
+{
+    rg->next_announce = now;
+}
+
 static void announce(struct rg *rg, struct tm_us now)
 {
     rg->next_announce = announce_time(rg, now);

@@ -81,6 +81,9 @@ void rg_assoc_down(struct rg *rg, uint64_t assoc, struct tm_us now);
 /** One ASAP message; `octets` is borrowed. */
 void rg_message(struct rg *rg, uint64_t assoc, const uint8_t *octets, size_t len, struct tm_us now);
 
+/** The next announce is due now: others are to hear at once that there is a registrar. */
+void rg_announce_soon(struct rg *rg, struct tm_us now);
+
 /** When rg_timer() has to be called next; it may be called earlier. */
 struct tm_us rg_next_timer(const struct rg *rg);
 void rg_timer(struct rg *rg, struct tm_us now);

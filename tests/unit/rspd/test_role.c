@@ -67,6 +67,18 @@ Test(role, auto_is_none_when_one_is_heard)
     cr_assert_str_eq(role.why, "1 other registrar is heard, 1 wanted");
 }
 
+Test(role, auto_does_not_listen_on_when_enough_are_heard)
+{
+    struct role_settings s = settings(ROLE_AUTO);
+    s.wanted = 2;
+    struct role role = started(s);
+    struct role_view view = {.can_hear = true, .others = 1};
+    cr_assert(!role_step(&role, &view, tm_add_ms(START, 100)));
+    view.others = 2;
+    cr_assert(role_step(&role, &view, tm_add_ms(START, 200)));
+    cr_assert(!role.registrar && role.decided && tm_is_never(role_next(&role)));
+}
+
 Test(role, auto_takes_over_when_the_others_are_gone)
 {
     struct role role = started(settings(ROLE_AUTO));
@@ -97,10 +109,38 @@ Test(role, of_too_many_the_highest_identifier_steps_down)
     struct role_view from_high = {.can_hear = true, .others = 1, .lower_ids = 1};
     struct tm_us met = tm_add_ms(START, 60000);
     cr_assert(!role_step(&low, &from_low, met));
-    cr_assert(tm_is_never(role_next(&low)));
-    cr_assert(!role_step(&high, &from_high, met));
-    cr_assert(role_step(&high, &from_high, role_next(&high)));
+    cr_assert(low.registrar);
+    cr_assert(role_step(&high, &from_high, met));
     cr_assert(low.registrar && !high.registrar);
+    struct role_view alone = {.can_hear = true}; /* it is heard of no more, after a while */
+    cr_assert(!role_step(&low, &alone, tm_add_ms(met, 6000)));
+    cr_assert(low.registrar && tm_is_never(role_next(&low)));
+}
+
+/* One that was told to be registrar does not step down, whatever its identifier. */
+Test(role, auto_yields_to_one_that_stays)
+{
+    struct role role = started(settings(ROLE_AUTO));
+    struct role_view view = {.can_hear = true};
+    (void)role_step(&role, &view, role_next(&role));
+    cr_assert(role.registrar);
+    view.others = 1;
+    struct tm_us met = tm_add_ms(START, 60000);
+    cr_assert(!role_step(&role, &view, met));
+    cr_assert_geq(tm_diff_ms(role_next(&role), met), 12000);
+    cr_assert(role_step(&role, &view, role_next(&role)));
+    cr_assert(!role.registrar);
+    /* Where several are wanted, those with lower identifiers stay. */
+    struct role_settings s = settings(ROLE_AUTO);
+    s.wanted = 2;
+    s.most = 5;
+    struct role many = started(s);
+    struct role_view five = {.can_hear = true, .others = 1};
+    (void)role_step(&many, &five, role_next(&many));
+    five.others = 5;
+    five.lower_ids = 4;
+    cr_assert(many.registrar && !role_step(&many, &five, met));
+    cr_assert(tm_is_never(role_next(&many)));
 }
 
 Test(role, registrars_given_by_hand_make_auto_an_agent)
