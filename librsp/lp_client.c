@@ -182,6 +182,9 @@ static int receive_until(const struct lp_calls *calls, int fd, void *reply, size
         if (n > 0) {
             int came = received_fd(calls, &msg);
             int err = (msg.msg_flags & MSG_TRUNC) != 0 ? -EBADMSG : lp_parse(reply, (size_t)n, ret);
+            if (err == 0 && ret->version != LP_VERSION) {
+                err = -EPROTO; /* only its sender knows what it says */
+            }
             if (err != 0 && came >= 0) {
                 (void)calls->close(came);
                 came = -1;

@@ -37,3 +37,34 @@ def test_what_is_not_known_of_an_adopted_server_is_not_shown(world):
     assert host.rspctl("pe", "drain", "web:8080").returncode == 0
     (pe,) = host.pes("web")
     assert (pe["state"], pe["policy"]) in (("drained", "Round Robin"), ("draining", "Round Robin"))
+
+
+OTHER_VERSION = """
+import socket, struct, sys
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+listener.bind(sys.argv[1])
+listener.listen()
+while True:
+    client = listener.accept()[0]
+    version, kind, request, length = struct.unpack('=HHII', client.recv(65536)[:12])
+    client.send(struct.pack('=HHII', version + 1, kind, request, 12))
+"""
+
+
+def test_a_daemon_of_another_version_is_7(world):
+    host = world.host("a")
+    host.start(rsp.PYTHON, "-c", OTHER_VERSION, host.socket, name="daemon")
+    rsp.wait_until(host.socket.exists, 10, "the socket")
+    result = host.rspctl("pool", "list")
+    assert result.returncode == 7, result
+    assert "version" in result.stderr
+
+
+def test_a_program_under_the_shim_and_a_daemon_of_another_version(world):
+    """The program goes its way; a pool name fails at once."""
+    host = world.host("a")
+    host.start(rsp.PYTHON, "-c", OTHER_VERSION, host.socket, name="daemon")
+    rsp.wait_until(host.socket.exists, 10, "the socket")
+    assert host.run("echo", "here", shim=True).stdout == "here\n"
+    result = host.curl("http://web.pool.alt/", timeout=5)
+    assert result.returncode == 6, result.stderr

@@ -65,3 +65,20 @@ signal.pause()
         asked += 1
     assert asked > 0
     assert liar.running() and server.running()
+
+
+@pytest.mark.parametrize("client", [
+    ["nc", "-u", "-w1", "who.pool.alt", "1"],
+    ["socat", "-t1", "-", "UDP:who.pool.alt:1"],
+    ["socat", "-t1", "-", "UDP-DATAGRAM:who.pool.alt:1"],
+    ["socat", "-t1", "-", "UDP6:who.pool.alt:1"],
+])
+def test_other_clients(world, client):
+    """Connected and unconnected sockets, IPv4 and IPv6 ones."""
+    host = world.agent("inprocess")
+    for n in range(2):
+        host.start("socat", f"UDP-RECVFROM:{9000 + n},fork", f"SYSTEM:sed -u s/hi/s{n}/",
+                   name=f"s{n}", shim=True, env={"RSP_POOL": "who", "RSP_PROTO": "udp"})
+    host.wait_pes("who", 2)
+    heard = {host.run(*client, stdin="hi\n", shim=True).stdout.strip() for _ in range(2)}
+    assert heard == {"s0", "s1"}
