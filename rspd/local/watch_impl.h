@@ -19,6 +19,7 @@
 #define WATCH_CLOSE_MS       100  /* … while a server is under suspicion */
 #define WATCH_AWAKE_FOR_MS   2000 /* after the last connection came */
 #define WATCH_KICK_MIN_MS    5    /* between two looks, whatever happens */
+#define WATCH_KICK_FACTOR    10   /* … and that many times what the last one took */
 #define WATCH_LOAD_MIN_MS    100
 #define WATCH_LOAD_MAX_MS    1000
 #define WATCH_COST_FACTOR    20 /* looks take at most 1/20 of the worker's time, about */

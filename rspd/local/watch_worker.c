@@ -649,6 +649,15 @@ static int64_t interval_ms(const struct watch *w, struct tm_us now, int64_t cost
     return interval;
 }
 
+/** How long kicks must wait after a look that took `cost_ms`: a burst of them gets few looks. */
+static int64_t kick_gap_ms(int64_t cost_ms)
+{
+    int64_t gap = cost_ms * WATCH_KICK_FACTOR;
+    return gap < WATCH_KICK_MIN_MS ? WATCH_KICK_MIN_MS
+           : gap < WATCH_AWAKE_MS  ? gap
+                                   : WATCH_AWAKE_MS;
+}
+
 /** With the lock held: sleeps until `until`, a kick (not before `earliest`), a question, the end.
  */
 static void nap(struct watch *w, struct tm_us until, struct tm_us earliest)
@@ -702,9 +711,9 @@ void *watch_worker(void *ctx)
         struct tm_us end = clock_now();
         pthread_mutex_lock(&w->lock);
         if (look) {
-            earliest = tm_add_ms(end, WATCH_KICK_MIN_MS);
-            next = wants_ticks(w) ? tm_add_ms(start, interval_ms(w, end, tm_diff_ms(end, start)))
-                                  : TM_NEVER;
+            int64_t cost_ms = tm_diff_ms(end, start);
+            earliest = tm_add_ms(end, kick_gap_ms(cost_ms));
+            next = wants_ticks(w) ? tm_add_ms(start, interval_ms(w, end, cost_ms)) : TM_NEVER;
         }
     }
     struct watch_pe *pe;
