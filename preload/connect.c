@@ -323,7 +323,7 @@ static int look(struct attempt *a, bool *ret_fresh)
     a->tcp = tcp_state(a->fd, &info);
     *ret_fresh = !a->tcp || info.tcpi_state == TCP_STATE_CLOSE;
     if (!a->tcp || !pre_socket_tcp(a->fd, a->local.sa.sa_family, &a->socket)) {
-        err = pre_socket_ask(a->fd, &a->socket);
+        err = pre_socket_ask(a->fd, a->local.sa.sa_family, &a->socket);
         a->tcp = a->tcp && a->socket.protocol == TRANSPORT_TCP;
     }
     if ((a->socket.domain == AF_INET ? a->local.in.sin_port : a->local.in6.sin6_port) == 0) {
@@ -401,7 +401,10 @@ static int connect_pool(int fd, const struct pre_target *target)
     a.question.target = &a.target;
     a.question.socket = &a.socket;
     struct pre_fd record;
-    bool known = pre_fd_get(fd, &record);
+    /* Of a connected datagram socket the record says nothing that matters here. */
+    bool known = pre_fd_peek(fd, &record) &&
+                 (a.socket.type != SOCK_DGRAM || record.kind != PRE_FD_CONNECTED) &&
+                 pre_fd_get(fd, &record);
     if (!a.tcp && a.socket.type != SOCK_DGRAM && known &&
         (record.kind == PRE_FD_PROGRESS || record.kind == PRE_FD_CONNECTED)) {
         fresh = false; /* SCTP keeps no such state for us to ask; our own mark must do */

@@ -64,7 +64,7 @@ static int choose_peer(int fd, const struct pre_target *target, uint32_t keep_pe
 {
     struct pre_socket s;
     struct lp_pe pe;
-    int err = pre_socket_ask(fd, &s);
+    int err = pre_socket_ask(fd, AF_UNSPEC, &s);
     if (err != 0) {
         return err;
     }
@@ -126,7 +126,7 @@ static void note_error(int fd)
         return;
     }
     struct pre_socket s;
-    if (pre_socket_ask(fd, &s) == 0 && s.type == SOCK_DGRAM) {
+    if (pre_socket_ask(fd, AF_UNSPEC, &s) == 0 && s.type == SOCK_DGRAM) {
         pre_connect_failed(fd, &record, error);
     }
     errno = error;

@@ -90,7 +90,8 @@ static bool examine(struct candidate *c)
 {
     union pre_sockaddr local;
     socklen_t len = sizeof(local);
-    if (pre_socket_ask(c->fd, &c->socket) != 0 || getsockname(c->fd, &local.sa, &len) != 0) {
+    if (pre_socket_ask(c->fd, AF_UNSPEC, &c->socket) != 0 ||
+        getsockname(c->fd, &local.sa, &len) != 0) {
         return false;
     }
     static const uint8_t zero[16] = {0};
@@ -579,7 +580,7 @@ static int bind_pool(int fd, const struct pre_target *target)
 {
     struct pre_socket s;
     struct pre_guard guard;
-    int err = pre_socket_ask(fd, &s);
+    int err = pre_socket_ask(fd, AF_UNSPEC, &s);
     if (err != 0) {
         errno = -err;
         return -1;

@@ -115,23 +115,18 @@ bool pre_socket_tcp(int fd, int domain, struct pre_socket *ret)
     return ask_families(fd, ret);
 }
 
-int pre_socket_ask(int fd, struct pre_socket *ret)
+/** The rest of ret->domain's socket. */
+static int ask_rest(int fd, struct pre_socket *ret)
 {
     int protocol = 0;
-    *ret = (struct pre_socket){.protocol = TRANSPORT_NONE};
-    int err = int_option(fd, SOL_SOCKET, SO_DOMAIN, &ret->domain);
-    if (err == 0) {
-        err = int_option(fd, SOL_SOCKET, SO_TYPE, &ret->type);
-    }
-    if (err == 0) {
-        err = int_option(fd, SOL_SOCKET, SO_PROTOCOL, &protocol);
-    }
+    int err = int_option(fd, SOL_SOCKET, SO_PROTOCOL, &protocol);
     if (err != 0) {
         return err;
     }
     if (!ask_families(fd, ret)) {
         return -EAFNOSUPPORT;
     }
+    ret->type = SOCK_DGRAM;
     switch (protocol) {
     case IPPROTO_TCP:
     case 262: /* MPTCP reaches TCP elements */
@@ -152,7 +147,14 @@ int pre_socket_ask(int fd, struct pre_socket *ret)
     default:
         return -EPROTOTYPE;
     }
-    return 0;
+    return ret->protocol == TRANSPORT_UDP ? 0 : int_option(fd, SOL_SOCKET, SO_TYPE, &ret->type);
+}
+
+int pre_socket_ask(int fd, int domain, struct pre_socket *ret)
+{
+    *ret = (struct pre_socket){.domain = domain, .protocol = TRANSPORT_NONE};
+    int err = domain == AF_UNSPEC ? int_option(fd, SOL_SOCKET, SO_DOMAIN, &ret->domain) : 0;
+    return err != 0 ? err : ask_rest(fd, ret);
 }
 
 static socklen_t make_in(const uint8_t octets[4], uint16_t port, union pre_sockaddr *ret)

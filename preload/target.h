@@ -42,8 +42,11 @@ struct pre_socket {
     bool v6only;
     uint8_t families; /* LP_FAMILY_* it can reach */
 };
-/** 0, or -errno (-EBADF, -ENOTSOCK; -EAFNOSUPPORT for other domains). */
-int pre_socket_ask(int fd, struct pre_socket *ret);
+/**
+ * Asks the kernel what a socket is; its domain too, if that is AF_UNSPEC.
+ * @return 0, or -errno (-EBADF, -ENOTSOCK; -EAFNOSUPPORT for other domains)
+ */
+int pre_socket_ask(int fd, int domain, struct pre_socket *ret);
 /** The same of a socket that is known to be TCP, and its domain; false: of another domain. */
 bool pre_socket_tcp(int fd, int domain, struct pre_socket *ret);
 

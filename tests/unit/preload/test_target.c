@@ -98,7 +98,7 @@ static struct pre_socket ask(int domain, int type, bool v6only)
     if (domain == AF_INET6) {
         cr_assert_eq(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)), 0);
     }
-    cr_assert_eq(pre_socket_ask(fd, &s), 0);
+    cr_assert_eq(pre_socket_ask(fd, AF_UNSPEC, &s), 0);
     (void)close(fd);
     return s;
 }
@@ -131,14 +131,26 @@ Test(target, elements_fit_sockets)
     cr_assert_eq(pre_socket_fit(&udp, &pe, 0, &a), 0);
 }
 
+Test(target, what_is_known_to_be_tcp_is_not_asked_for)
+{
+    struct pre_socket s = {.domain = 0};
+    struct pre_socket asked = ask(AF_INET6, SOCK_STREAM, false);
+    int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    cr_assert(pre_socket_tcp(fd, AF_INET6, &s));
+    cr_assert(s.domain == asked.domain && s.type == asked.type && s.protocol == asked.protocol &&
+              s.families == asked.families && s.v6only == asked.v6only);
+    cr_assert_not(pre_socket_tcp(fd, AF_UNIX, &s));
+    (void)close(fd);
+}
+
 Test(target, what_is_no_internet_socket)
 {
     struct pre_socket s;
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    cr_assert_eq(pre_socket_ask(fd, &s), -EAFNOSUPPORT);
+    cr_assert_eq(pre_socket_ask(fd, AF_UNSPEC, &s), -EAFNOSUPPORT);
     (void)close(fd);
-    cr_assert_eq(pre_socket_ask(fd, &s), -EBADF);
-    cr_assert_eq(pre_socket_ask(0, &s) == 0, false);
+    cr_assert_eq(pre_socket_ask(fd, AF_UNSPEC, &s), -EBADF);
+    cr_assert_eq(pre_socket_ask(0, AF_UNSPEC, &s) == 0, false);
 }
 
 Test(target, originals_are_bound)
