@@ -11,6 +11,7 @@
 #include "rspd/daemon_internal.h"
 #include "transport/sockdiag.h"
 #include "wire/asap.h"
+#include "wire/enrp.h"
 
 /* --- by whom is a port taken? --------------------------------------------------------------------
  */
@@ -117,9 +118,12 @@ static void agent_message(void *ctx, uint64_t assoc, uint32_t ppid, const uint8_
                           size_t len)
 {
     struct daemon *d = (struct daemon *)ctx;
+    d->ag_out.cause = 0;
     if (ppid == ASAP_PPID) {
-        d->ag_out.cause = 0;
         ag_message(d->ag, assoc, octets, len, loop_now(d->loop));
+    } else if (ppid == ENRP_PPID) { /* T-10; any other number is ignored */
+        tp_disconnect(d->agent_ep, assoc, true);
+        ag_assoc_down(d->ag, assoc, loop_now(d->loop));
     }
 }
 
@@ -151,9 +155,15 @@ static void registrar_message(void *ctx, uint64_t assoc, uint32_t ppid, const ui
                               size_t len)
 {
     struct daemon *d = (struct daemon *)ctx;
-    if (d->rg != NULL && ppid == ASAP_PPID) {
-        d->rg_out.cause = 0;
+    if (d->rg == NULL) {
+        return;
+    }
+    d->rg_out.cause = 0;
+    if (ppid == ASAP_PPID) {
         rg_message(d->rg, assoc, octets, len, loop_now(d->loop));
+    } else if (ppid == ENRP_PPID) { /* T-10 */
+        tp_disconnect(d->registrar_ep, assoc, true);
+        rg_assoc_down(d->rg, assoc, loop_now(d->loop));
     }
 }
 

@@ -11,11 +11,10 @@
  *
  * Time: the stack has no "next timeout", it must be told how much time has passed. While something
  * is unacknowledged, being opened or ended, or a heartbeat has not been answered, it hears every
- * 10 ms; with idle associations every 120 ms, which makes heartbeats up to that much late; without
- * associations never (T-12). A single idle association has nothing but its heartbeat timer, which
- * runs out at the latest one interval and 1.5 RTO after the last heartbeat: then, and not before,
- * is it looked at again. Before every input and output the time is brought up to date, so that a
- * timer started then has its full length; and the next look is put off.
+ * 10 ms; without associations never (T-12); with idle ones every 120 ms, which makes heartbeats up
+ * to that much late. A single idle one has only its heartbeat timer, which runs out one interval
+ * and 1.5 RTO after the last heartbeat at the latest: it is looked at then. Before every input and
+ * output the time is brought up to date, so that a timer started then has its full length.
  */
 #include "transport/ootb.h"
 #include "transport/tp_internal.h"
@@ -448,10 +447,9 @@ static int usr_end(struct tp_assoc *a, bool abort)
 
 static void usr_path(struct tp_assoc *a, struct tp_path *ret)
 {
-    const struct udp_name *name =
-        udp_peer_name(((struct stack *)a->ep->tp->stack)->udp, a->peer_key);
+    const struct stack *s = a->ep->tp->stack;
     ret->encapsulated = true;
-    ret->source = name != NULL ? name->local : (struct ip_address){0};
+    ret->source = a->peer_key != 0 ? udp_peer_name(s->udp, a->peer_key)->local : ret->source;
 }
 
 static void usr_want_flush(struct tp_endpoint *ep, bool on)
@@ -619,11 +617,6 @@ static void on_tick(void *ctx, struct tm_us now)
 
 /* ---- packets ---- */
 
-static uint32_t word(const uint8_t *o)
-{
-    return (uint32_t)o[0] << 24 | (uint32_t)o[1] << 16 | (uint32_t)o[2] << 8 | o[3];
-}
-
 /*
  * A peer we know nothing of speaks as if we had an association: we have been restarted. Tell it at
  * once, without keeping anything, so that it need not wait for its timers.
@@ -646,7 +639,7 @@ static void answer_ootb(struct stack *s, const struct udp_datagram *d)
 
 static void on_packet(struct stack *s, const struct udp_datagram *d)
 {
-    if (d->len < 16 || word(d->octets) == 0) {
+    if (d->len < 16 || memcmp(d->octets, "\0\0\0", 4) == 0) {
         s->tp->stats.malformed++;
         return;
     }

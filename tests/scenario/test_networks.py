@@ -86,9 +86,9 @@ def test_addresses_the_association_does_not_show(world):
     world.connect(client, "10.52.1.3", "eth0", "br1")
     world.connect(client, "10.52.2.3", "eth1", "br2")
     agent.ip("address", "add", "10.52.1.2/24", "dev", "eth0")  # nearer to 10.52.1.1, if you count
-    registrar.start_rspd(interfaces="eth0")
+    registrar.start_rspd("--transport", "usrsctp", interfaces="eth0")
     for host in (agent, client):
-        host.start_rspd(registrar="no", interfaces="eth0,eth1")
+        host.start_rspd("--transport", "usrsctp", registrar="no", interfaces="eth0,eth1")
     agent.http_server("anywhere", 8080, pool="web")
     agent.http_server("second", 8081, pool="web", bind="10.52.1.2")
     agent.http_server("other-link", 8082, pool="web", bind="10.52.2.2")

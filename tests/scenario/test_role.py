@@ -29,6 +29,7 @@ def start_auto(*hosts):
         host.daemon = host.start(*command, name="rspd")
 
 
+@pytest.mark.sctp
 @pytest.mark.parametrize("attempt", [0, pytest.param(1, marks=pytest.mark.full),
                                      pytest.param(2, marks=pytest.mark.full)])
 def test_two_hosts_started_together(world, attempt):
@@ -51,6 +52,7 @@ def test_two_hosts_started_together(world, attempt):
         assert len(host.pes("web")) == 2
 
 
+@pytest.mark.sctp
 def test_two_networks_become_one(world):
     """Each has its registrar; where they meet, one steps down and its elements move."""
     one = world.host("one", "10.52.0.1")
@@ -68,6 +70,7 @@ def test_two_networks_become_one(world):
     assert registrars(one, two) == 1
 
 
+@pytest.mark.sctp
 def test_one_that_comes_later_stays_agent(world):
     first = world.host("first", "10.52.0.1")
     second = world.host("second", "10.52.0.2")
@@ -84,6 +87,7 @@ def test_one_that_comes_later_stays_agent(world):
     assert roles(late) == ["agent"]
 
 
+@pytest.mark.sctp
 def test_the_only_registrar_dies(world):
     """One of the agents takes over, and the pool goes on."""
     hosts = [world.host(f"h{n}", f"10.52.0.{n}") for n in (1, 2, 3)]
