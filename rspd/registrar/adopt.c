@@ -114,8 +114,10 @@ void rg_adopt(struct rg *rg, const struct hs_element *element, struct tm_us at)
     if (pe == NULL) {
         return; /* its life will run out, unless it comes by itself */
     }
-    pe->assoc = 0;
+    pe->registered = element->owner_ref != 0;
+    pe->assoc = element->owner_ref;
     pe->adopting = true;
+    pe->disputed = false;
     pe->state = RG_PE_WAIT;
     rg_timer_set(&rg->heap, &pe->timer, at);
 }
@@ -152,10 +154,15 @@ void rg_offered(struct rg *rg, uint64_t assoc, struct tm_us now)
 void rg_disowned(struct rg *rg, struct pool_handle handle, uint32_t pe_id, struct tm_us now)
 {
     struct rg_pe *pe = rg_pe_find(rg, handle, pe_id);
-    (void)now;
     if (pe != NULL) {
-        rg_pe_drop(rg, pe);
+        rg_pe_dispute(rg, pe, now);
     }
+}
+
+bool rg_disputed(const struct rg *rg, struct pool_handle handle, uint32_t pe_id)
+{
+    const struct rg_pe *pe = rg_pe_find(rg, handle, pe_id);
+    return pe != NULL && pe->disputed;
 }
 
 void rg_element_changed(struct rg *rg, struct pool_handle handle, uint32_t pe_id, struct tm_us now)

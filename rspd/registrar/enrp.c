@@ -287,12 +287,36 @@ static struct en_assoc *assoc_new(struct enrp *en, uint64_t id)
     return assoc;
 }
 
+/* One that leads there already, although nothing was heard over it yet. */
+static struct en_assoc *find_way(struct enrp *en, const struct en_peer *peer, int slot)
+{
+    for (size_t i = 0; i < EN_ASSOCS_MAX; i++) {
+        struct en_assoc *assoc = &en->assocs[i];
+        if (assoc->id == 0 || !assoc->up || assoc->port != peer->port ||
+            (assoc->peer != EN_NOBODY && assoc->peer != slot)) {
+            continue;
+        }
+        for (uint8_t k = 0; k < assoc->count; k++) {
+            if (ip_address_equal(&assoc->addresses[k], &peer->addresses[0])) {
+                return assoc;
+            }
+        }
+    }
+    return NULL;
+}
+
 /* Opens one; what is sent on it waits until it is up. False: no room, or no address. */
 static bool connect_to(struct enrp *en, int slot)
 {
     struct en_peer *peer = &en->peers[slot];
     if (peer->address_count == 0) {
         return false;
+    }
+    struct en_assoc *way = find_way(en, peer, slot);
+    if (way != NULL) {
+        way->peer = (int8_t)slot;
+        peer->assoc = way->id;
+        return true;
     }
     struct en_assoc *assoc = assoc_new(en, ENRP_ASSOC_FIRST + ++en->next_assoc);
     struct action *action = assoc != NULL ? outbox_add(en->out, ACTION_CONNECT) : NULL;

@@ -66,14 +66,18 @@ void enrp_settings_profile(struct enrp_settings *ret, enum enrp_profile profile)
 /** What the ASAP side has to do. All borrow. */
 struct enrp_hooks {
     void *ctx;
-    /** Became ours by a takeover: ask it, from `at` on, to make us its home (KEEP_ALIVE with H). */
+    /** Became ours by a takeover, or is ours but claimed by another registrar: ask it, from `at`
+     * on, to make us its home (KEEP_ALIVE with H). enrp_registered() follows if it does. */
     void (*adopt)(void *ctx, const struct hs_element *element, struct tm_us at);
     /** Another registrar would like us to become its home: ask it once. */
     void (*suggested)(void *ctx, const struct hs_element *element, struct tm_us now);
     /** The host behind this association was offered to another registrar: it may end for that. */
     void (*offered)(void *ctx, uint64_t assoc, struct tm_us now);
-    /** Ours no more, another registrar is its home now: the watch over it ends. */
+    /** Ours no more, another registrar says it is its home now: the watch over it ends, unless the
+     *  element itself stands by us. */
     void (*disowned)(void *ctx, struct pool_handle handle, uint32_t pe_id, struct tm_us now);
+    /** Whether it is being asked for that, so that it must not go now. */
+    bool (*disputed)(void *ctx, struct pool_handle handle, uint32_t pe_id);
     /** What can be resolved has changed: an element came, went, or has other addresses. */
     void (*changed)(void *ctx, struct pool_handle handle, uint32_t pe_id, struct tm_us now);
 };

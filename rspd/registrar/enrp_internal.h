@@ -214,6 +214,9 @@ void en_update_received(struct enrp *en, int slot, struct tm_us now);
 /** ADD_PE of an element of ours: to everybody, or to one peer (with the T flag if `suggest`). */
 void en_update_all(struct enrp *en, const struct hs_element *element, enum enrp_action action);
 void en_update_one(struct enrp *en, int slot, const struct hs_element *element, bool suggest);
+/** One of ours that another registrar claims too: true at once for this host's own, else it is
+ *  asked, from `at` on. */
+void en_assert(struct enrp *en, const struct hs_element *element, struct tm_us at);
 /** Another home for one element, without a word to anybody but the ASAP side. */
 void en_move(struct enrp *en, const struct hs_element *element, uint32_t home, struct tm_us now);
 /** Takes an element of another registrar out, silently. */

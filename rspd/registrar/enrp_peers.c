@@ -74,6 +74,19 @@ static void set_addresses(struct en_peer *peer, const struct ip_address *address
     }
 }
 
+static bool share_address(const struct ip_address *a, size_t a_count, const struct ip_address *b,
+                          size_t b_count)
+{
+    for (size_t i = 0; i < a_count; i++) {
+        for (size_t k = 0; k < b_count; k++) {
+            if (ip_address_equal(&a[i], &b[k])) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 int enrp_static_peer(struct enrp *en, const struct ip_address *addresses, size_t count,
                      uint16_t port)
 {
@@ -357,17 +370,10 @@ void en_peer_event(struct enrp *en, int slot, enum en_event event, struct tm_us 
 
 /* --- what messages tell ----------------------------------------------------------------------- */
 
-/* The association it was configured for turned out to be that of registrar `id`. */
-static int identify(struct enrp *en, int slot, uint32_t id)
+/* A configured registrar is one that is known by another way too: one entry is enough. */
+static void absorb(struct enrp *en, int slot, int known)
 {
-    int known = en_peer_find(en, id);
     struct en_peer *peer = &en->peers[slot];
-    if (known == EN_NOBODY) {
-        peer->id = id;
-        peer->attempts = 0;
-        return slot;
-    }
-    /* Known already by another way: one entry is enough. */
     struct en_peer *other = &en->peers[known];
     other->is_static = true;
     other->static_port = peer->static_port;
@@ -383,9 +389,36 @@ static int identify(struct enrp *en, int slot, uint32_t id)
     }
     if (en->mentor == slot) {
         en->mentor = known;
+        en->tried |= en_bit(known);
     }
     peer->used = false;
-    return known;
+}
+
+/* The association it was configured for turned out to be that of registrar `id`. */
+static int identify(struct enrp *en, int slot, uint32_t id)
+{
+    int known = en_peer_find(en, id);
+    if (known != EN_NOBODY) {
+        absorb(en, slot, known);
+        return known;
+    }
+    en->peers[slot].id = id;
+    en->peers[slot].attempts = 0;
+    return slot;
+}
+
+/* A peer has told its addresses: they may be those of a configured one. */
+static void absorb_static(struct enrp *en, int slot)
+{
+    const struct en_peer *peer = &en->peers[slot];
+    for (int i = 0; i < en->top; i++) {
+        const struct en_peer *other = &en->peers[i];
+        if (other->used && other->state == ENRP_PEER_STATIC && other->static_port == peer->port &&
+            share_address(peer->addresses, peer->address_count, other->static_addresses,
+                          other->static_count)) {
+            absorb(en, i, slot);
+        }
+    }
 }
 
 /* New to us: it shall tell who it is, and whom it knows (E-46, E-47). */
@@ -456,6 +489,7 @@ static void take_addresses(struct enrp *en, int slot, const struct en_assoc *ass
     }
     if (n > 0) {
         set_addresses(&en->peers[slot], list, n, told->port);
+        absorb_static(en, slot);
     }
 }
 

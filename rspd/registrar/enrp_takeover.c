@@ -13,6 +13,12 @@ static void say(struct enrp *en, uint32_t target, const char *what, uint32_t ele
                        "registrar %08x: %s (%u elements)", target, what, elements);
 }
 
+/* Elements are asked one after the other, as all of them answer (E-84). */
+static struct tm_us spread(const struct enrp *en, int64_t n, struct tm_us now)
+{
+    return tm_add_ms(now, n * 1000 / (en->set.adopt_rate > 0 ? en->set.adopt_rate : 1));
+}
+
 /* Every element of `from` gets another home; returns how many. */
 static uint32_t move_all(struct enrp *en, uint32_t from, uint32_t to, struct tm_us now)
 {
@@ -29,9 +35,7 @@ static uint32_t move_all(struct enrp *en, uint32_t from, uint32_t to, struct tm_
             continue; /* memory is out */
         }
         if (to == en->set.id && en->hooks.adopt != NULL) {
-            /* Spread, as all of them answer (E-84). */
-            int64_t ms = (int64_t)moved * 1000 / (en->set.adopt_rate > 0 ? en->set.adopt_rate : 1);
-            en->hooks.adopt(en->hooks.ctx, after, tm_add_ms(now, ms));
+            en->hooks.adopt(en->hooks.ctx, after, spread(en, moved, now));
         }
         moved++;
     }
@@ -147,16 +151,17 @@ void en_takeover_ack(struct enrp *en, int slot, struct tm_us now)
     }
 }
 
-/* We were taken for dead: what is still connected with us is ours (enrp.md §10.3). */
-static void reclaim(struct enrp *en)
+/* We were taken for dead: what still stands by us is ours (enrp.md §10.3). */
+static void reclaim(struct enrp *en, struct tm_us now)
 {
+    int64_t n = 0;
     struct hs_cursor cursor = {0};
     const struct hs_element *element;
     en_announce(en);
     hs_read_begin();
     while ((element = hs_home_next(en->hs, en->set.id, &cursor)) != NULL) {
         if (element->owner_ref != 0) {
-            en_update_all(en, element, ENRP_ADD_PE);
+            en_assert(en, element, spread(en, n++, now));
         }
     }
     hs_read_end();
@@ -167,7 +172,7 @@ void en_takeover_done(struct enrp *en, int slot, struct tm_us now)
     uint32_t id = en->rx.target_id;
     uint32_t winner = en->peers[slot].id;
     if (id == en->set.id) {
-        reclaim(en);
+        reclaim(en, now);
         return;
     }
     if (id == winner) {

@@ -6,10 +6,12 @@
  * Two registrars may both take themselves for the home of one element, as after a partition. An
  * update settles that in favour of the one it names: it follows a registration. Tables cross,
  * though, and if each side believed the other's both would give the element away. So against a
- * table: who has no association with the element yields; of two that have one, the higher
- * identifier waits and the lower one says so with an update.
+ * table: who has no association with the element yields; of two that have one, which may be stale,
+ * the higher identifier waits and the lower one asks the element. Its answer leads to an update.
+ * Updates may cross too; who gave an element away that it still has an association with asks it.
  */
 #include "rspd/registrar/enrp_internal.h"
+#include "rspd/registrar/registrar.h"
 
 int64_t en_life_ms(const struct enrp *en, uint32_t life)
 {
@@ -72,6 +74,10 @@ void en_move(struct enrp *en, const struct hs_element *element, uint32_t home, s
 
 void en_drop(struct enrp *en, const struct hs_element *element, struct tm_us now)
 {
+    if (en->hooks.disputed != NULL &&
+        en->hooks.disputed(en->hooks.ctx, element->handle, element->pe_id)) {
+        return; /* the next audit comes back to it */
+    }
     if (hs_deregister(en->hs, element->handle, element->pe_id) == HS_REMOVED) {
         tell_changed(en, element->handle, element->pe_id, now);
     }
@@ -107,6 +113,15 @@ void en_update_one(struct enrp *en, int slot, const struct hs_element *element, 
     }
 }
 
+void en_assert(struct enrp *en, const struct hs_element *element, struct tm_us at)
+{
+    if (element->owner_ref == LOCAL_ASSOC || en->hooks.adopt == NULL) {
+        en_update_all(en, element, ENRP_ADD_PE);
+    } else {
+        en->hooks.adopt(en->hooks.ctx, element, at);
+    }
+}
+
 void enrp_registered(struct enrp *en, const struct hs_element *element, struct tm_us now)
 {
     en_update_all(en, element, ENRP_ADD_PE); /* E-37 */
@@ -133,7 +148,7 @@ void enrp_removed(struct enrp *en, const struct hs_element *element, bool by_its
 
 /* False: the entry must not be taken from there. */
 static bool may_import(struct enrp *en, int slot, const struct enrp_entry *entry,
-                       const struct hs_element *old, enum en_source source)
+                       const struct hs_element *old, enum en_source source, struct tm_us now)
 {
     uint32_t home = entry->element.home_id;
     if (home == en->set.id) {
@@ -146,14 +161,18 @@ static bool may_import(struct enrp *en, int slot, const struct enrp_entry *entry
     if (source == EN_FROM_OWN_TABLE && home != en->peers[slot].id) {
         return false;
     }
-    if (source == EN_FROM_UPDATE || old == NULL || old->home_id != en->set.id) {
+    if (old == NULL || old->home_id != en->set.id || old->owner_ref == 0) {
         return true;
     }
-    if (old->owner_ref == 0) {
+    if (old->owner_ref == LOCAL_ASSOC) {
+        en_assert(en, old, now); /* nobody knows it better */
+        return false;
+    }
+    if (source == EN_FROM_UPDATE) {
         return true;
     }
     if (en->set.id < home) {
-        en_update_all(en, old, ENRP_ADD_PE);
+        en_assert(en, old, now);
     }
     return false;
 }
@@ -198,7 +217,7 @@ void en_import(struct enrp *en, int slot, const struct enrp_entry *entry, enum e
     hs_read_begin();
     const struct pool_element *element = &entry->element;
     const struct hs_element *old = hs_find(en->hs, entry->handle, element->pe_id);
-    if (!may_import(en, slot, entry, old, source)) {
+    if (!may_import(en, slot, entry, old, source, now)) {
         hs_read_end();
         return;
     }

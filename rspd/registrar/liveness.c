@@ -89,6 +89,8 @@ void rg_pe_registered(struct rg *rg, struct rg_pe *pe, uint64_t assoc, struct tm
 {
     pe->assoc = assoc;
     pe->adopting = false;
+    pe->disputed = false;
+    pe->registered = true;
     forget_reports(pe);
     watch(rg, pe, now);
 }
@@ -125,7 +127,7 @@ void rg_pe_ask(struct rg *rg, struct rg_pe *pe, bool by_report, struct tm_us now
         pe->by_report = pe->by_report || by_report;
         return;
     }
-    if (pe->adopting) {
+    if (pe->adopting && rg_assoc_find(rg, pe->assoc) == NULL) {
         pe->assoc = rg_adopt_way(rg, pe);
     }
     if (pe->assoc != LOCAL_ASSOC && rg_assoc_find(rg, pe->assoc) == NULL) {
@@ -145,6 +147,43 @@ void rg_pe_grace(struct rg *rg, struct rg_pe *pe, struct tm_us now)
     rg_timer_set(&rg->heap, &pe->timer, tm_add_ms(now, RG_GRACE_MS));
 }
 
+/*
+ * One that had registered here and was asked with H, as another registrar claims it too: it stands
+ * by us (had we not been its home it would register now), and the others shall know.
+ */
+static void confirmed(struct rg *rg, struct rg_pe *pe, struct tm_us now)
+{
+    hs_read_begin();
+    const struct hs_element *element = hs_find(rg->hs, name_of(pe), pe->pe_id);
+    bool ours = element != NULL && element->home_id == rg->set.id;
+    if (element != NULL && (pe->disputed || (ours && element->owner_ref != 0)) &&
+        ((ours && element->owner_ref == pe->assoc) ||
+         hs_set_home(rg->hs, name_of(pe), pe->pe_id, rg->set.id, pe->assoc) == HS_UPDATED)) {
+        pe->adopting = false;
+        pe->disputed = false;
+        rg_tell_registered(rg, name_of(pe), pe->pe_id, now);
+    }
+    hs_read_end();
+}
+
+void rg_pe_dispute(struct rg *rg, struct rg_pe *pe, struct tm_us now)
+{
+    if (tm_due(tm_add_ms(pe->disputed_since, RG_DISPUTES_MS), now)) {
+        pe->disputes = 0;
+        pe->disputed_since = now;
+    }
+    if (!pe->registered || ++pe->disputes > RG_DISPUTES_MAX || pe->assoc == LOCAL_ASSOC ||
+        rg_assoc_find(rg, pe->assoc) == NULL) {
+        rg_pe_drop(rg, pe);
+        return;
+    }
+    forget_reports(pe);
+    pe->disputed = true;
+    pe->asked = now;
+    set_state(rg, pe, RG_PE_PENDING, now);
+    rg_send_keep_alive(rg, pe->assoc, name_of(pe), pe->pe_id, true);
+}
+
 void rg_keep_alive_ack(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
 {
     struct rg_pe *pe = rg_pe_find(rg, rg->rx.handle, rg->rx.pe_id);
@@ -158,12 +197,23 @@ void rg_keep_alive_ack(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
         forget_reports(pe);
     }
     pe->by_report = false;
+    if (pe->adopting || pe->disputed) {
+        confirmed(rg, pe, now);
+    }
+    if (pe->disputed) {
+        rg_pe_drop(rg, pe); /* it has gone meanwhile */
+        return;
+    }
     watch(rg, pe, now);
 }
 
 /* No answer: it goes. The association too, if nothing at all came over it since it was asked. */
 static void unanswered(struct rg *rg, struct rg_pe *pe, struct tm_us now)
 {
+    if (pe->disputed) {
+        rg_pe_drop(rg, pe);
+        return;
+    }
     struct rg_assoc *assoc = rg_assoc_find(rg, pe->assoc);
     bool silent = assoc != NULL && !tm_before(pe->asked, assoc->last_heard);
     if (!rg_remove(rg, name_of(pe), pe->pe_id, "it did not answer a keep-alive", now)) {
@@ -252,7 +302,7 @@ static bool note_reporter(struct rg_pe *pe, uint64_t principal, struct tm_us now
 void rg_unreachable(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
 {
     struct rg_pe *pe = rg_pe_find(rg, rg->rx.handle, rg->rx.pe_id);
-    if (pe == NULL) {
+    if (pe == NULL || pe->disputed) {
         return;
     }
     if (note_reporter(pe, principal_of(rg, assoc), now) && rg_may_say(rg, now)) {

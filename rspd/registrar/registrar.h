@@ -101,7 +101,8 @@ void rg_set_hooks(struct rg *rg, const struct rg_hooks *hooks);
 /**
  * From the ENRP side, inside a read section. An element became ours by a takeover: from `at` on it
  * is asked to make us its home (KEEP_ALIVE with H), over an association of its own if need be. If
- * it does not answer it is removed.
+ * it does not answer it is removed. One that is registered here already is asked in the same way
+ * whether it stands by that; `registered` follows when it does.
  */
 void rg_adopt(struct rg *rg, const struct hs_element *element, struct tm_us at);
 /** Another registrar offers us this element: it is asked once. */
@@ -109,8 +110,14 @@ void rg_suggested(struct rg *rg, const struct hs_element *element, struct tm_us 
 /** The host at the other end was offered to another registrar: its elements are given a moment to
  *  appear there when this association ends soon. */
 void rg_offered(struct rg *rg, uint64_t assoc, struct tm_us now);
-/** Another registrar is home of this element now. */
+/**
+ * Another registrar says it is home of this element now. Where the association it registered over
+ * is still there, the element is asked (KEEP_ALIVE with H): if it answers it is ours after all, and
+ * `registered` follows.
+ */
 void rg_disowned(struct rg *rg, struct pool_handle handle, uint32_t pe_id, struct tm_us now);
+/** Whether that question is open. */
+bool rg_disputed(const struct rg *rg, struct pool_handle handle, uint32_t pe_id);
 /** It came, went or changed by another registrar's word: subscribers learn of it. */
 void rg_element_changed(struct rg *rg, struct pool_handle handle, uint32_t pe_id, struct tm_us now);
 

@@ -22,11 +22,13 @@
 #define RG_REPORT_WINDOW_MS  60000 /* reports older than that no longer count */
 #define RG_RETRY_MS          1000  /* after memory was out for a removal */
 #define RG_SUGGEST_MS        1000  /* one suggestion per host and that long is followed */
-#define RG_ADOPT_MS          5000  /* asked again, if keep-alives are off otherwise */
-#define RG_OFFER_MS          5000  /* an offered host takes that long to move, at most */
-#define RG_GRACE_MS          1000  /* and then that long to appear there */
-#define RG_EVENT_BURST       50    /* events that peers can provoke at will … */
-#define RG_EVENT_MS          200   /* … one more each */
+#define RG_DISPUTES_MAX      3     /* in RG_DISPUTES_MS; then the other registrar has it */
+#define RG_DISPUTES_MS       10000
+#define RG_ADOPT_MS          5000 /* asked again, if keep-alives are off otherwise */
+#define RG_OFFER_MS          5000 /* an offered host takes that long to move, at most */
+#define RG_GRACE_MS          1000 /* and then that long to appear there */
+#define RG_EVENT_BURST       50   /* events that peers can provoke at will … */
+#define RG_EVENT_MS          200  /* … one more each */
 
 /* --- table.c: hash tables and one heap of timers ---------------------------------------------- */
 
@@ -120,8 +122,12 @@ struct rg_pe {
     struct rg_node node;
     struct rg_timer timer;
     enum rg_pe_state state;
-    bool by_report; /* PENDING because somebody reported it */
-    bool adopting;  /* it has not registered here: `assoc` is found when it is asked, with H */
+    bool by_report;   /* PENDING because somebody reported it */
+    uint8_t disputes; /* lately: each time it was asked */
+    struct tm_us disputed_since;
+    bool registered; /* over an association with us: not just taken over */
+    bool disputed;   /* PENDING because another registrar claims it: it is not ours meanwhile */
+    bool adopting;   /* it has not registered here: `assoc` is found when it is asked, with H */
     uint8_t reporter_count;
     uint8_t reporter_size;
     struct rg_reporter *reporters;
@@ -236,6 +242,8 @@ void rg_unreachable(struct rg *rg, struct rg_assoc *assoc, struct tm_us now);
 void rg_pe_due(struct rg *rg, struct rg_pe *pe, struct tm_us now);
 void rg_send_keep_alive(struct rg *rg, uint64_t assoc, struct pool_handle handle, uint32_t pe_id,
                         bool home);
+/** Another registrar claims it: asks it, or forgets it. */
+void rg_pe_dispute(struct rg *rg, struct rg_pe *pe, struct tm_us now);
 /** Its association has ended, but it may be on its way to another home: it is given a moment. */
 void rg_pe_grace(struct rg *rg, struct rg_pe *pe, struct tm_us now);
 /** New intervals apply at once. */

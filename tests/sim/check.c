@@ -62,7 +62,7 @@ static bool check_elements(struct world *w, int h)
     return true;
 }
 
-static bool check_live(struct world *w, int r)
+static bool knows_live(struct world *w, int r)
 {
     for (int h = 0; h < w->host_count; h++) {
         for (int i = 0; w->hosts[h].alive && i < PES_MAX; i++) {
@@ -139,7 +139,55 @@ static bool check_registrar(struct world *w, int h)
             return wrong(w, "host %d: checksum of %08x is not that of its elements", h, id);
         }
     }
-    return check_elements(w, h) && check_live(w, h);
+    return check_elements(w, h) && knows_live(w, h);
+}
+
+static void dump_peers(const struct world *w)
+{
+    struct enrp_peer_info info[ENRP_PEERS_MAX];
+    for (int h = 0; h < w->config.registrars; h++) {
+        if (w->hosts[h].en == NULL) {
+            continue;
+        }
+        say(w, "host %d: %08x %s, %u elements, %u its own", h, w->hosts[h].id,
+            enrp_phase_name(enrp_phase(w->hosts[h].en)), hs_element_count(w->hosts[h].hs),
+            hs_home_count(w->hosts[h].hs, w->hosts[h].id));
+        size_t n = enrp_peers(w->hosts[h].en, info, ENRP_PEERS_MAX);
+        for (size_t i = 0; i < n; i++) {
+            say(w, "    peer %08x %s, %u elements, checksum %04x, told %04x%s%s", info[i].id,
+                enrp_peer_state_name(info[i].state), info[i].elements, info[i].checksum,
+                info[i].told_checksum, info[i].resync ? ", resync" : "",
+                info[i].connected ? "" : ", not connected");
+        }
+    }
+}
+
+void check_live(struct world *w)
+{
+    w->error[0] = '\0';
+    hs_read_begin();
+    for (int h = 0; h < w->config.registrars; h++) {
+        if (w->hosts[h].en != NULL && !knows_live(w, h)) {
+            dump_peers(w);
+            break;
+        }
+    }
+    hs_read_end();
+}
+
+void check_quiet(struct world *w, const struct enrp_counters *before,
+                 const struct enrp_counters *after)
+{
+    if (w->error[0] != '\0') {
+        return;
+    }
+    if (after->resyncs != before->resyncs || after->takeovers != before->takeovers ||
+        after->suggestions != before->suggestions) {
+        (void)wrong(w,
+                    "no rest: %" PRIu64 " resyncs, %" PRIu64 " takeovers, %" PRIu64 " suggestions",
+                    after->resyncs - before->resyncs, after->takeovers - before->takeovers,
+                    after->suggestions - before->suggestions);
+    }
 }
 
 void check_world(struct world *w)

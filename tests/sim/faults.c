@@ -77,6 +77,7 @@ static void freeze(struct world *w, int h)
     say(w, "-- host %d is frozen", h);
     host->frozen = true;
     host->timer_generation++;
+    host->timer_at = (struct tm_us){-1};
     int64_t ms = 1 + (int64_t)rnd_below(&w->rnd, (uint64_t)w->config.fault_ms / 3);
     world_at(w, tm_add_ms(w->now, ms), AT_THAW, h, 0, 0, NULL);
 }

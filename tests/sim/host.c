@@ -36,6 +36,11 @@ static void on_disowned(void *ctx, struct pool_handle handle, uint32_t pe_id, st
     rg_disowned(((struct host *)ctx)->rg, handle, pe_id, now);
 }
 
+static bool on_disputed(void *ctx, struct pool_handle handle, uint32_t pe_id)
+{
+    return rg_disputed(((struct host *)ctx)->rg, handle, pe_id);
+}
+
 static void on_changed(void *ctx, struct pool_handle handle, uint32_t pe_id, struct tm_us now)
 {
     rg_element_changed(((struct host *)ctx)->rg, handle, pe_id, now);
@@ -50,6 +55,33 @@ static void on_removed(void *ctx, const struct hs_element *element, bool by_itse
                        struct tm_us now)
 {
     enrp_removed(((struct host *)ctx)->en, element, by_itself, now);
+}
+
+static void add_counters(struct enrp_counters *sum, const struct host *host)
+{
+    struct enrp_counters c;
+    if (host->en == NULL) {
+        return;
+    }
+    enrp_get_counters(host->en, &c);
+    sum->messages_out += c.messages_out;
+    sum->octets_out += c.octets_out;
+    sum->malformed += c.malformed;
+    sum->errors_in += c.errors_in;
+    sum->ignored += c.ignored;
+    sum->resyncs += c.resyncs;
+    sum->takeovers += c.takeovers;
+    sum->conflicts += c.conflicts;
+    sum->suggestions += c.suggestions;
+}
+
+struct enrp_counters world_counters(const struct world *w)
+{
+    struct enrp_counters sum = w->enrp;
+    for (int h = 0; h < w->host_count; h++) {
+        add_counters(&sum, &w->hosts[h]);
+    }
+    return sum;
 }
 
 /* --- coming and going
@@ -75,6 +107,7 @@ void host_start_registrar(struct world *w, int h)
                                   .suggested = on_suggested,
                                   .offered = on_offered,
                                   .disowned = on_disowned,
+                                  .disputed = on_disputed,
                                   .changed = on_changed};
     host->en = enrp_new(&en_set, &en_hooks, host->hs, &host->en_box, rnd_next(&w->rnd), w->now);
     CHECKED(host->en != NULL);
@@ -94,6 +127,7 @@ void host_start_registrar(struct world *w, int h)
 void host_stop_registrar(struct world *w, int h)
 {
     struct host *host = &w->hosts[h];
+    add_counters(&w->enrp, host);
     ag_local_registrar(host->ag, 0, NULL, w->now);
     net_drop_all(w, h, EP_ASAP, true, true);
     net_drop_all(w, h, EP_ENRP, true, true);
@@ -167,6 +201,7 @@ static void drop_held(struct host *host)
 void host_stop(struct world *w, int h)
 {
     struct host *host = &w->hosts[h];
+    add_counters(&w->enrp, host);
     enrp_free(host->en);
     rg_free(host->rg);
     ag_free(host->ag);
@@ -182,6 +217,7 @@ void host_stop(struct world *w, int h)
     host->hs = NULL;
     host->alive = false;
     host->timer_generation++;
+    host->timer_at = (struct tm_us){-1};
     drop_held(host);
 }
 

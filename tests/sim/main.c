@@ -54,25 +54,48 @@ static int64_t settle_ms(const struct config *c)
     return c->profile == ENRP_PROFILE_FAST ? 10000 + 5000 : 60000 + 20000;
 }
 
-static bool run(const struct config *c, uint64_t *ret_happenings)
+enum { FAILED, HAPPENINGS, TAKEOVERS, RESYNCS, SUGGESTIONS, REFUSED, SUMS };
+
+/* By then every live element must be known everywhere, whatever else is still being settled. */
+static int64_t soon_ms(const struct config *c)
+{
+    return c->profile == ENRP_PROFILE_FAST ? 3000 : 10000;
+}
+
+static bool run(const struct config *c, uint64_t *sums)
 {
     struct world w;
     world_open(&w, c);
     world_run(&w, tm_add_ms(w.now, c->fault_ms));
     faults_heal(&w);
-    world_run(&w, tm_add_ms(w.now, settle_ms(c)));
-    check_world(&w);
+    const char *stage = "soon";
+    world_run(&w, tm_add_ms(w.now, soon_ms(c)));
+    check_live(&w);
+    if (w.error[0] == '\0') {
+        stage = "in the end";
+        world_run(&w, tm_add_ms(w.now, settle_ms(c) / 2));
+        struct enrp_counters before = world_counters(&w);
+        world_run(&w, tm_add_ms(w.now, settle_ms(c) / 2));
+        struct enrp_counters after = world_counters(&w);
+        check_world(&w);
+        check_quiet(&w, &before, &after);
+    }
     bool ok = w.error[0] == '\0';
     if (!ok) {
         (void)fprintf(stderr,
-                      "# seed %" PRIu64 " (%d registrars, %d agents, %s%s%s): %s\n"
+                      "# seed %" PRIu64 " (%d registrars, %d agents, %s%s%s) %s: %s\n"
                       "# replay: tests/sim/sim --seed=%" PRIu64 " --verbose\n",
                       c->seed, c->registrars, c->agents, profile_names[c->profile],
                       c->highest_wins ? ", highest wins" : "", c->statics ? ", configured" : "",
-                      w.error, c->seed);
+                      stage, w.error, c->seed);
     }
-    *ret_happenings += w.happenings;
     world_close(&w);
+    sums[FAILED] += ok ? 0 : 1;
+    sums[HAPPENINGS] += w.happenings;
+    sums[TAKEOVERS] += w.enrp.takeovers;
+    sums[RESYNCS] += w.enrp.resyncs;
+    sums[SUGGESTIONS] += w.enrp.suggestions;
+    sums[REFUSED] += w.enrp.malformed + w.enrp.conflicts;
     return ok;
 }
 
@@ -96,14 +119,14 @@ static void start(const struct slice *slice, unsigned job)
         (void)close(fds[1]);
         return;
     }
-    uint64_t sums[2] = {0}; /* failed, events */
+    uint64_t sums[SUMS] = {0};
     hs_thread_register();
     for (uint64_t seed = slice->first; seed < slice->last; seed += slice->step) {
         struct config c = draw(seed);
         c.agents = slice->agents > 0 ? slice->agents : c.agents;
         c.registrars = slice->registrars > 0 ? slice->registrars : c.registrars;
         c.verbose = slice->verbose;
-        sums[0] += run(&c, &sums[1]) ? 0 : 1;
+        (void)run(&c, sums);
     }
     hs_thread_unregister();
     (void)fflush(stdout);
@@ -112,15 +135,16 @@ static void start(const struct slice *slice, unsigned job)
 }
 
 /* False: some process ended badly. */
-static bool collect(unsigned jobs, uint64_t sums[2])
+static bool collect(unsigned jobs, uint64_t sums[SUMS])
 {
     bool ok = true;
     for (unsigned job = 0; job < jobs; job++) {
-        uint64_t part[2] = {0};
+        uint64_t part[SUMS] = {0};
         int status;
         ok = read(pipes[job], part, sizeof(part)) == (ssize_t)sizeof(part) && ok;
-        sums[0] += part[0];
-        sums[1] += part[1];
+        for (int i = 0; i < SUMS; i++) {
+            sums[i] += part[i];
+        }
         (void)close(pipes[job]);
         ok = wait(&status) > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0 && ok;
     }
@@ -178,7 +202,7 @@ int main(int argc, char **argv)
         }
     }
     jobs = jobs < 1 ? 1 : jobs > JOBS_MAX ? JOBS_MAX : jobs;
-    uint64_t sums[2] = {0};
+    uint64_t sums[SUMS] = {0};
     for (unsigned job = 0; job < jobs; job++) {
         struct slice slice = {.first = seed + job,
                               .last = seed + schedules,
@@ -189,15 +213,14 @@ int main(int argc, char **argv)
         start(&slice, job);
     }
     bool finished = collect(jobs, sums);
-    uint64_t failed = sums[0] + (finished ? 0 : 1);
-    uint64_t happenings = sums[1];
-    if (tap) {
-        (void)printf("1..1\n%sok 1 - schedules %" PRIu64 " to %" PRIu64 ", %" PRIu64
-                     " events, %" PRIu64 " failed\n",
-                     failed == 0 ? "" : "not ", seed, seed + schedules - 1, happenings, failed);
-    } else {
-        (void)printf("%" PRIu64 " schedules, %" PRIu64 " events, %" PRIu64 " failed\n", schedules,
-                     happenings, failed);
-    }
+    uint64_t failed = sums[FAILED] + (finished ? 0 : 1);
+    (void)printf("%s%" PRIu64 " schedules from %" PRIu64 ", %" PRIu64 " events, %" PRIu64
+                 " takeovers, %" PRIu64 " resyncs, %" PRIu64 " suggestions, %" PRIu64
+                 " refused messages, %" PRIu64 " failed\n",
+                 !tap          ? ""
+                 : failed == 0 ? "1..1\nok 1 - "
+                               : "1..1\nnot ok 1 - ",
+                 schedules, seed, sums[HAPPENINGS], sums[TAKEOVERS], sums[RESYNCS],
+                 sums[SUGGESTIONS], sums[REFUSED], failed);
     return failed == 0 ? 0 : 1;
 }

@@ -151,6 +151,7 @@ struct world {
     bool faults_on;
     uint32_t next_pe;
     struct traffic traffic;
+    struct enrp_counters enrp; /* of the registrars that are gone */
     char error[512];
 };
 
@@ -170,6 +171,8 @@ void world_close(struct world *w);
 void world_at(struct world *w, struct tm_us at, enum happening_kind kind, int a,
               uint32_t generation, int arg, struct cast *cast);
 void world_run(struct world *w, struct tm_us until);
+/** Of all registrars together, those that are gone included. */
+struct enrp_counters world_counters(const struct world *w);
 
 /* --- net.c */
 bool net_reaches(const struct world *w, int a, int b);
@@ -228,5 +231,10 @@ void faults_heal(struct world *w);
 /* --- check.c */
 /** Empty w->error: everything holds. */
 void check_world(struct world *w);
+/** The same for one thing: every registrar knows every element that lives. */
+void check_live(struct world *w);
+/** Nobody corrected anything between the two. */
+void check_quiet(struct world *w, const struct enrp_counters *before,
+                 const struct enrp_counters *after);
 
 #endif
