@@ -257,6 +257,9 @@ void ag_host_addresses(struct ag *ag, const struct ip_address *addresses, size_t
     if (same) {
         return;
     }
+    for (uint8_t i = 0; i < n && ag->host_count > 0; i++) {
+        ag->home.readdressed = ag->home.readdressed || !host_has(ag, &list[i]);
+    }
     memcpy(ag->host, list, sizeof(list));
     ag->host_count = n;
     uint64_t before = ag->out->cause;

@@ -142,6 +142,7 @@ struct ag_peer {
     struct ip_address addresses[AG_ADDRESSES_MAX];
     struct ip_address source; /* ours; family 0: not known */
     struct tm_us since, last_used;
+    bool readdressed; /* the host has got addresses that the association does not know */
 };
 
 void ag_registrar_drop(struct ag *ag, uint32_t slot);

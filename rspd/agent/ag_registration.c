@@ -551,6 +551,12 @@ static void refused(struct ag *ag, struct ag_local *local, const struct asap_cau
         return;
     }
     uint16_t code = rsp_cause_map(cause->code);
+    if (code == CAUSE_INVALID_VALUES && ag->home.readdressed && !ag_home_is_local(ag)) {
+        /* SCTP fixed the host's addresses when the association began, and a registrar takes only
+         * those it proves (A-21): a new association proves the new ones. */
+        ag_home_lost(ag, true, "the association lacks this host's new addresses", now);
+        return;
+    }
     if (contested(ag, local, code, now)) {
         return;
     }

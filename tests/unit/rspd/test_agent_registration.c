@@ -163,6 +163,33 @@ Test(agent_registration, the_address_the_association_runs_from_comes_first)
     fx_free(fx);
 }
 
+/* an association proves only the addresses the host had when it began. */
+Test(agent_registration, new_addresses_get_a_new_association)
+{
+    struct fx *fx = fx_new(NULL);
+    uint64_t assoc = fx_home(fx, 1, "10.0.0.1");
+    uint32_t id = fx_registered(fx, assoc, "web");
+    fx_pass(fx, 10000);
+    fx_announce(fx, 1, "10.0.0.1");
+    fx_host(fx, "10.0.0.77", NULL);
+    fx_expect(fx, ASAP_REGISTRATION);
+    fx_respond(fx, assoc, ASAP_REGISTRATION_RESPONSE, "web", id, true, CAUSE_INVALID_VALUES);
+    struct action *a = fx_next(fx, ACTION_DISCONNECT);
+    cr_assert_not_null(a);
+    cr_assert_eq(a->assoc, assoc);
+    a = fx_next(fx, ACTION_CONNECT);
+    cr_assert_not_null(a);
+    uint64_t second = a->assoc;
+    fx_up(fx, second, "10.0.0.1");
+    cr_assert_eq(fx_expect(fx, ASAP_REGISTRATION)->assoc, second);
+
+    /* Refused over the new one, it is the value that is wrong. */
+    fx_respond(fx, second, ASAP_REGISTRATION_RESPONSE, "web", id, true, CAUSE_INVALID_VALUES);
+    cr_assert_eq(registered_result(fx), -EINVAL);
+    cr_assert_eq(fx_state(fx, id), AG_PE_REFUSED);
+    fx_free(fx);
+}
+
 /* A PE without a policy of its own joins with the pool's, which the refusal names. */
 Test(agent_registration, takes_the_pools_policy_when_it_has_none)
 {
