@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""rsplib's programs on the hosts of a World, and what goes over the link between them and ours.
+
+Hosts of ours have addresses 10.52.0.1 to .9, hosts of rsplib's from .11 on.
+"""
+import collections
+import ipaddress
+import signal
+import struct
+
+import rsp
+
+QUIET = ("-logcolor=off", "-loglevel=3")
+ASAP_PPID = 11
+ASAP_UDP_PORT = 3863
+
+(REGISTRATION, DEREGISTRATION, REGISTRATION_RESPONSE, DEREGISTRATION_RESPONSE, HANDLE_RESOLUTION,
+ HANDLE_RESOLUTION_RESPONSE, ENDPOINT_KEEP_ALIVE, ENDPOINT_KEEP_ALIVE_ACK, ENDPOINT_UNREACHABLE,
+ SERVER_ANNOUNCE) = range(1, 11)
+
+Message = collections.namedtuple("Message", "source destination type flags octets")
+
+
+def registrar(host, number, *options):
+    """rspregistrar with a known identifier and the standard ports. It takes 5 s to its first
+    announce, whatever -mentordiscoverytimeout says."""
+    return host.start("rspregistrar", f"-identifier=0x{number:08x}",
+                      f"-asap={host.address}:3863", f"-enrp={host.address}:9901", *QUIET,
+                      *options)
+
+
+def server(host, pe_id, *options):
+    """rspserver, a pool element."""
+    return host.start("rspserver", f"-identifier=0x{pe_id:08x}", *QUIET, *options,
+                      name=f"rspserver-{pe_id:x}")
+
+
+def client(host, program, *options, **keywords):
+    """One of rsplib's pool users; what it prints is seen at once."""
+    return host.start("stdbuf", "-o0", program, *QUIET, *options, name=program, **keywords)
+
+
+def dump(registrar_host):
+    """The handlespace of a registrar as hsdump shows it."""
+    result = registrar_host.run("hsdump", f"{registrar_host.address}:9901", timeout=60)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+class Capture:
+    """Everything on the common link, recorded by dumpcap."""
+
+    def __init__(self, world, file, link="br0"):
+        self.file = file
+        self.process = world.switch.start("dumpcap", "-q", "-P", "-i", link, "-f", "sctp or udp",
+                                          "-w", file)
+        rsp.wait_until(lambda: "File:" in self.process.output(), 20, "dumpcap")
+
+    def stop(self):
+        if self.process.running():
+            self.process.kill(signal.SIGINT)
+            self.process.wait(20)
+
+    def messages(self, kind=None, source=None):
+        """The ASAP messages so far, of one type, of one host."""
+        return [m for m in asap_messages(self.file.read_bytes())
+                if kind in (None, m.type) and (source is None or m.source in addresses_of(source))]
+
+    def wait_for(self, count, kind, source, deadline=15.0):
+        rsp.wait_until(lambda: len(self.messages(kind, source)) >= count, deadline,
+                       f"{count} messages of type {kind} from {source.name}")
+
+
+def addresses_of(host):
+    """Both addresses of a host on the common link."""
+    return {host.address, str(ipaddress.ip_address("fd52:52::" + host.address.split(".")[3]))}
+
+
+def frames(pcap):
+    """The frames of a capture file that is perhaps being written yet."""
+    order = "<" if pcap[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else ">"
+    at = 24
+    while at + 16 <= len(pcap):
+        (length,) = struct.unpack_from(order + "I", pcap, at + 8)
+        if at + 16 + length > len(pcap):
+            return
+        yield pcap[at + 16:at + 16 + length]
+        at += 16 + length
+
+
+def asap_messages(pcap):
+    for frame in frames(pcap):
+        (ethertype,) = struct.unpack_from("!H", frame, 12)
+        packet = frame[14:]
+        if ethertype == 0x0800:
+            header, protocol = (packet[0] & 0x0f) * 4, packet[9]
+            source, destination = packet[12:16], packet[16:20]
+            packet = packet[:struct.unpack_from("!H", packet, 2)[0]]
+        elif ethertype == 0x86dd:
+            header, protocol = 40, packet[6]
+            source, destination = packet[8:24], packet[24:40]
+            packet = packet[:40 + struct.unpack_from("!H", packet, 4)[0]]
+        else:
+            continue
+        ends = (str(ipaddress.ip_address(source)), str(ipaddress.ip_address(destination)))
+        for octets in payloads(protocol, packet[header:]):
+            if len(octets) >= 4:
+                yield Message(*ends, octets[0], octets[1], octets)
+
+
+def payloads(protocol, packet):
+    """The ASAP messages in one datagram or SCTP packet."""
+    if protocol == 17:
+        if struct.unpack_from("!H", packet, 2)[0] == ASAP_UDP_PORT:
+            yield packet[8:]
+        return
+    at = 12
+    while protocol == 132 and at + 16 <= len(packet):
+        kind, _, length = struct.unpack_from("!BBH", packet, at)
+        if length < 4:
+            return
+        if kind == 0 and struct.unpack_from("!I", packet, at + 12)[0] == ASAP_PPID:
+            yield packet[at + 16:at + length]
+        at += (length + 3) // 4 * 4
+
+
+def parameters(octets):
+    """The parameters of a message or of another parameter, each with its header."""
+    found = []
+    while len(octets) >= 4:
+        length = int.from_bytes(octets[2:4], "big")
+        assert 4 <= length <= len(octets)
+        found.append(octets[:length])
+        octets = octets[(length + 3) // 4 * 4:]
+    return found
