@@ -91,7 +91,7 @@ const char *ip_address_format(const struct ip_address *a, char *out, size_t size
         return out;
     }
     uint16_t group[8];
-    for (int i = 0; i < 8; i++) {
+    for (size_t i = 0; i < 8; i++) {
         group[i] = (uint16_t)(a->octets[2 * i] << 8 | a->octets[2 * i + 1]);
     }
     int start;

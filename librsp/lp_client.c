@@ -16,9 +16,9 @@
 #include <unistd.h>
 
 /* A full backlog is the only thing a Unix connect() waits for. */
-#define CONNECT_WAIT_MS 100
+#define CONNECT_WAIT_MS 100L
 /* A daemon that is not busy answers within this. */
-#define FIRST_WAIT_MS 5
+#define FIRST_WAIT_MS 5L
 
 const struct lp_calls lp_calls_libc = {
     .socket = socket,

@@ -293,7 +293,7 @@ ssize_t hook_recvmsg(int fd, struct msghdr *msg, int flags)
     ssize_t ret = pre_real()->recvmsg(fd, msg, flags);
     if (ret < 0) {
         note_error(fd);
-    } else {
+    } else if (msg != NULL) {
         show_source(fd, (struct sockaddr *)msg->msg_name, room, &msg->msg_namelen);
     }
     return ret;
@@ -301,12 +301,17 @@ ssize_t hook_recvmsg(int fd, struct msghdr *msg, int flags)
 
 int hook_recvmmsg(int fd, struct mmsghdr *msgs, unsigned int n, int flags, struct timespec *timeout)
 {
-    socklen_t room = msgs != NULL && n > 0 ? msgs[0].msg_hdr.msg_namelen : 0;
+    socklen_t room = sizeof(struct sockaddr_storage); /* the least that any of them has */
+    for (unsigned int i = 0; msgs != NULL && i < n; i++) {
+        if (msgs[i].msg_hdr.msg_name != NULL && msgs[i].msg_hdr.msg_namelen < room) {
+            room = msgs[i].msg_hdr.msg_namelen;
+        }
+    }
     int ret = pre_real()->recvmmsg(fd, msgs, n, flags, timeout);
     if (ret < 0) {
         note_error(fd);
     }
-    for (int i = 0; i < ret; i++) {
+    for (int i = 0; msgs != NULL && i < ret; i++) {
         struct msghdr *m = &msgs[i].msg_hdr;
         show_source(fd, (struct sockaddr *)m->msg_name, room, &m->msg_namelen);
     }

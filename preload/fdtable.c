@@ -156,9 +156,7 @@ int pre_fd_move_high(int fd, bool cloexec)
     if (moved < 0 && fd < 3) {
         moved = pre_real()->fcntl(fd, cmd, 3);
     }
-    if (moved >= 0) {
-        (void)pre_real()->close(fd);
-    } else if (fd < 3) {
+    if (moved >= 0 || fd < 3) {
         (void)pre_real()->close(fd);
     } else {
         (void)pre_real()->fcntl(fd, F_SETFD, cloexec ? FD_CLOEXEC : 0);

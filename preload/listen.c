@@ -88,7 +88,7 @@ static bool daemon_rule(struct candidate *c)
 /** Fills in what the kernel knows; false when the socket is of no kind that can register. */
 static bool examine(struct candidate *c)
 {
-    union pre_sockaddr local;
+    union pre_sockaddr local = {.sa = {0}};
     socklen_t len = sizeof(local);
     if (pre_socket_ask(c->fd, AF_UNSPEC, &c->socket) != 0 ||
         getsockname(c->fd, &local.sa, &len) != 0) {

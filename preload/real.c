@@ -158,6 +158,7 @@ static int raw_getaddrinfo_a(int mode, struct gaicb **list, int count, struct si
     return EAI_AGAIN;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the signature is libc's */
 static int raw_getnameinfo(const struct sockaddr *addr, socklen_t addrlen, char *host,
                            socklen_t hostlen, char *serv, socklen_t servlen, int flags)
 {
@@ -184,6 +185,7 @@ static struct hostent *raw_gethostbyname2(const char *name, int family)
     return raw_gethostbyname(name);
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the signature is libc's */
 static int raw_gethostbyname_r(const char *name, struct hostent *ret, char *buf, size_t buflen,
                                struct hostent **result, int *h_errnop)
 {

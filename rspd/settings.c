@@ -161,7 +161,7 @@ static void set_derived(struct reading *rd, bool privileged, const char *runtime
     s->asap_port = s->asap_port != 0 ? s->asap_port : scope.asap_port;
     s->announce_port = s->announce_port != 0 ? s->announce_port : scope.announce_port;
     s->udp_port = s->udp_port != 0 ? s->udp_port : scope.udp_port;
-    size_t at;
+    size_t at = 0;
     (void)find_key(setting_at, "Network", "AnnounceGroups", &at);
     if (!rd->seen[at]) {
         s->announce_groups.count = (uint8_t)scope.group_count;

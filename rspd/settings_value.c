@@ -468,10 +468,12 @@ static int parse_handle(const char *text, uint8_t *octets)
         }
         uint8_t octet = (uint8_t)*p;
         if (p[0] == '\\') {
-            if (p[1] != 'x' || hex_digit(p[2]) < 0 || hex_digit(p[3]) < 0) {
+            int high = p[1] == 'x' ? hex_digit(p[2]) : -1;
+            int low = high >= 0 ? hex_digit(p[3]) : -1;
+            if (low < 0) {
                 return -EINVAL;
             }
-            octet = (uint8_t)(hex_digit(p[2]) << 4 | hex_digit(p[3]));
+            octet = (uint8_t)((unsigned)high << 4 | (unsigned)low);
             p += 3;
         }
         octets[len++] = octet;

@@ -42,8 +42,8 @@ struct ag *ag_new(const struct ag_settings *settings, struct outbox *outbox, uin
         free(ag);
         return NULL;
     }
-    ag->announces = (struct ag_bucket){AG_ANNOUNCES_BURST * 1000, now};
-    ag->reports = (struct ag_bucket){AG_REPORTS_BURST * 1000, now};
+    ag->announces = (struct ag_bucket){(int64_t)AG_ANNOUNCES_BURST * 1000, now};
+    ag->reports = (struct ag_bucket){(int64_t)AG_REPORTS_BURST * 1000, now};
     ag_configure(ag, settings, now);
     ag_hunt_start(ag, false, now); /* */
     return ag;

@@ -383,7 +383,7 @@ static void turn_away(struct server *s, int fd, const struct server_peer *peer, 
 
 static void take_in(struct server *s, int fd)
 {
-    struct server_peer peer;
+    struct server_peer peer = {0};
     if (read_peer(fd, &peer) != 0) {
         (void)close(fd);
         return;

@@ -133,7 +133,7 @@ static bool take(struct requests *rq, int dir, const char *name)
 {
     uint8_t octets[PIPE_BUF];
     struct record record;
-    struct stat st;
+    struct stat st = {0};
     size_t len = 0;
     char why[RQ_TEXT_MAX] = "";
     int r = read_message(dir, name, octets, &len, &st);

@@ -263,8 +263,8 @@ json_t *rows_registrars(struct ctl *ctl, int *ret_status)
 
 #define LISTING(schema_, key_, columns_, empty_)                                                   \
     {                                                                                              \
-        .schema = schema_, .key = key_, .columns = columns_,                                       \
-        .column_count = sizeof(columns_) / sizeof(columns_[0]), .empty = empty_                    \
+        .schema = (schema_), .key = (key_), .columns = (columns_),                                 \
+        .column_count = sizeof(columns_) / sizeof((columns_)[0]), .empty = (empty_)                \
     }
 
 static const struct listing pool_listing =

@@ -175,11 +175,10 @@ static int plan_preload(struct ctl *ctl, struct plan *plan)
         return CTL_OK; /* inside another rspctl run */
     }
     char value[PATH_MAX];
-    if (strlen(library) + 1 + strlen(old) >= sizeof(value)) {
+    int len = snprintf(value, sizeof(value), "%s:%s", library, old);
+    if (len < 0 || (size_t)len >= sizeof(value)) {
         return ctl_fail(CTL_RUN_WRAPPER, "LD_PRELOAD would be longer than %d", PATH_MAX - 1);
     }
-    (void)strcpy(value, library);
-    (void)strcat(strcat(value, ":"), old);
     set(plan, "LD_PRELOAD", value);
     return CTL_OK;
 }
