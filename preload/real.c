@@ -158,7 +158,7 @@ static int raw_getaddrinfo_a(int mode, struct gaicb **list, int count, struct si
     return EAI_AGAIN;
 }
 
-/* NOLINTNEXTLINE(readability-non-const-parameter): the signature is libc's */
+/* NOLINTBEGIN(readability-non-const-parameter): the signatures are libc's */
 static int raw_getnameinfo(const struct sockaddr *addr, socklen_t addrlen, char *host,
                            socklen_t hostlen, char *serv, socklen_t servlen, int flags)
 {
@@ -185,7 +185,6 @@ static struct hostent *raw_gethostbyname2(const char *name, int family)
     return raw_gethostbyname(name);
 }
 
-/* NOLINTNEXTLINE(readability-non-const-parameter): the signature is libc's */
 static int raw_gethostbyname_r(const char *name, struct hostent *ret, char *buf, size_t buflen,
                                struct hostent **result, int *h_errnop)
 {
@@ -197,6 +196,7 @@ static int raw_gethostbyname_r(const char *name, struct hostent *ret, char *buf,
     *h_errnop = TRY_AGAIN;
     return EAGAIN;
 }
+/* NOLINTEND(readability-non-const-parameter) */
 
 static int raw_gethostbyname2_r(const char *name, int family, struct hostent *ret, char *buf,
                                 size_t buflen, struct hostent **result, int *h_errnop)

@@ -376,7 +376,7 @@ static int take_key(void *ctx, const char *section, const char *key, const char 
     const char *in;
     char copy[LINE_MAX_];
     char error[ERROR_MAX];
-    size_t at;
+    size_t at = 0;
     (void)section;
     table_fn table = section_target(rd, &base, &in);
     if (base == NULL || (in != NULL && !is_section(in) && in[0] != '\0')) {
@@ -528,7 +528,7 @@ int settings_command_line(int argc, char **argv, settings_report_fn report, void
     int result = 0;
     for (int i = 1; i < argc; i++) {
         struct argument a = take_apart(argv[i]);
-        size_t at;
+        size_t at = 0;
         if (plain_option(&a, &command)) {
             continue;
         }
@@ -564,7 +564,7 @@ static void set_any(struct reading *rd, const char *text, bool *seen)
 {
     char name[SECTION_MAX];
     char error[ERROR_MAX];
-    size_t at;
+    size_t at = 0;
     const char *equals = strchr(text, '=');
     if (equals == NULL || (size_t)(equals - text) >= sizeof(name)) {
         say(rd, true, "--set wants Section.Key=VALUE, not \"%.80s\"", text);
@@ -600,7 +600,7 @@ static void apply_command_line(struct reading *rd, const struct settings_command
     bool seen[sizeof(rd->seen)] = {false};
     for (int i = 1; i < command->argc; i++) {
         struct argument a = take_apart(command->argv[i]);
-        size_t at;
+        size_t at = 0;
         char error[ERROR_MAX];
         const struct setting *s = find_option(&a, &at);
         bool set = argument_is(&a, "--set");

@@ -25,6 +25,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("RSP_TEST_BUILD", ROOT / "build")).resolve()
 SHIM = BUILD / "preload" / "librsp_preload.so"
 PROBES = BUILD / "tests" / "probe"
+# The run-time library of a sanitizer the shim was built with: it must be loaded first.
+RUNTIME = os.environ.get("RSP_TEST_RUNTIME", "")
+PRELOAD = f"{RUNTIME}:{SHIM}" if RUNTIME else str(SHIM)
 
 
 def wait_until(condition, what, deadline=10.0):
@@ -106,7 +109,11 @@ def web(daemon):
 
 def environment(daemon, **extra):
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8",
-           "LD_PRELOAD": str(SHIM), "RSP_SOCKET": str(daemon.path if daemon else "/nonexistent/s")}
+           "LD_PRELOAD": PRELOAD, "RSP_SOCKET": str(daemon.path if daemon else "/nonexistent/s")}
+    if RUNTIME:
+        env["LSAN_OPTIONS"] = f"suppressions={ROOT}/tests/lsan.supp:print_suppressions=0"
+        env["UBSAN_OPTIONS"] = "halt_on_error=1"
+        env["TSAN_OPTIONS"] = f"suppressions={ROOT}/tests/tsan.supp"
     env.update(extra)
     return env
 
@@ -187,6 +194,7 @@ def test_exports_exactly_the_hooks():
     assert sorted(line.split()[-1] for line in listed.splitlines()) == hook_names()
 
 
+@pytest.mark.plain
 def test_needs_libc_alone():
     """L-2: one dependency, everything bound at load, never unloaded, read-only relocations."""
     dynamic = subprocess.run(["readelf", "-Wdl", SHIM], text=True, capture_output=True,
@@ -213,6 +221,7 @@ LOADER = {"openat", "read", "pread64", "mmap", "mprotect", "munmap", "newfstatat
           "close", "readlink", "getpid", "set_robust_list", "fstat"}
 
 
+@pytest.mark.plain
 def test_transparent_without_rules():
     """L-11: without rules and pools, the same system calls as without the library."""
     env = environment(None)
@@ -277,6 +286,7 @@ def test_retry_on_the_same_descriptor(daemon, web):
     keep.close()
 
 
+@pytest.mark.plain
 def test_deepbind(daemon, web):
     run(daemon, "deepbind", "web.pool.alt", PROBES / "probe-deepbind.so")
 
