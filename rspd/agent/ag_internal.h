@@ -41,7 +41,7 @@
 #define AG_SPREAD_ABOVE                 20 /* local PEs; more re-register spread over AG_SPREAD_MS */
 #define AG_SPREAD_MS                    1000
 #define AG_STALE_WAIT_MS                30 /* a stale entry answers when the registrar needs longer */
-#define AG_RECHECK_MS                   250 /* a fresh entry that fits nobody is asked for again after */
+#define AG_RECHECK_MS                   20 /* an answer that served nobody is asked for again after */
 #define AG_CONTEST_MS                   500 /* a contested identifier is tried again after */
 #define AG_CONTEST_MAX                  30  /* … so often */
 #define AG_FLAP_MS                      1000 /* a home lost sooner than that is not tried at once again */
@@ -262,7 +262,8 @@ struct ag_pool {
     bool asking;                   /* T1 runs */
     uint32_t repeats;
     struct policy policy; /* overall, as the registrar said */
-    struct tm_us resolved, fresh_until;
+    struct tm_us fresh_until;
+    struct tm_us useless; /* when the registrar's own answer last served a caller with nothing */
     struct ag_timer t1, stale;
     struct ag_local *locals;
     struct ag_waiter *waiters;

@@ -114,7 +114,7 @@ static struct ag_pool *pool_new(struct ag *ag, struct pool_handle handle)
         memcpy(pool->octets, handle.octets, handle.len);
     }
     pool->handle = (struct pool_handle){.octets = pool->octets, .len = handle.len};
-    pool->resolved.us = INT64_MIN / 2;
+    pool->useless.us = INT64_MIN / 2;
     pool->fresh_until.us = INT64_MIN / 2;
     struct ag_pool **bucket = &ag->pool_buckets[ag_hash(ag, handle, 0) % AG_BUCKETS];
     pool->hash_next = *bucket;
@@ -260,7 +260,6 @@ void ag_pool_own(struct ag *ag, const struct ag_local *local, struct tm_us now)
 void ag_pool_update(struct ag *ag, struct ag_pool *pool, const struct asap_message *msg,
                     struct tm_us now)
 {
-    pool->resolved = now;
     pool->fresh_until = tm_add_ms(now, ag->set.stale_cache_ms);
     if (ag_pool_cache(ag) == NULL) {
         return;

@@ -343,7 +343,9 @@ static bool answer_now(struct ag *ag, const struct ag_query *query, struct tm_us
     struct ag_pool *pool = ag_pool_find(ag, query->handle);
     if (pool != NULL && tm_before(now, pool->fresh_until)) {
         ag_select(ag, ag->cache, query, now, ret);
-        if (ret->result == 0 || tm_diff_ms(now, pool->resolved) < AG_RECHECK_MS) {
+        /* Elements fail faster than entries age: when all have, it is asked for again at once,
+         * unless the registrar has just said the same. */
+        if (ret->result != -ECONNREFUSED || tm_diff_ms(now, pool->useless) < AG_RECHECK_MS) {
             if (pool->listed) {
                 ag_pool_touch(ag, pool);
             }
@@ -398,6 +400,9 @@ bool ag_resolve_take(struct ag *ag, uint64_t request, struct tm_us now, struct a
         ag_select(ag, ag->local_hs, &waiter->query, now, ret);
     } else if (!waiter->unanswered) {
         ag_select(ag, ag->cache, &waiter->query, now, ret);
+        if (ret->result != 0) {
+            waiter->pool->useless = now;
+        }
     } else if (!answer_stale(ag, &waiter->query, now, ret)) {
         ret->result = -EAGAIN;
     }

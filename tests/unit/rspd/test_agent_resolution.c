@@ -301,10 +301,7 @@ Test(agent_resolution, fits_the_callers_socket)
     }
     q.avoid_count = 2;
     q.avoid[1] = 2;
-    cr_assert_eq(ag_resolve(fx->ag, &q, 1, fx->now, &answer), 1);
-    cr_assert_eq(answer.result, -ECONNREFUSED);
-    fx_pass(fx, AG_RECHECK_MS); /* the entry is fresh, but of no use: asked again */
-    cr_assert_eq(ag_resolve(fx->ag, &q, 1, fx->now, &answer), 0);
+    cr_assert_eq(ag_resolve(fx->ag, &q, 1, fx->now, &answer), 0); /* fresh, but of no use: asked */
     q = fx_query("web");
     q.want_pe = 2;
     cr_assert_eq(ag_resolve(fx->ag, &q, 2, fx->now, &answer), 1);
@@ -313,6 +310,36 @@ Test(agent_resolution, fits_the_callers_socket)
     q.count = 16;
     cr_assert_eq(ag_resolve(fx->ag, &q, 2, fx->now, &answer), 1);
     cr_assert_eq(answer.count, 2);
+    fx_free(fx);
+}
+
+/* Elements may die faster than the entry ages, while new ones are registered. */
+Test(agent_resolution, asks_again_when_all_it_knows_have_failed)
+{
+    struct fx *fx = fx_new(NULL);
+    struct ag_answer answer;
+    uint64_t assoc = fx_home(fx, 1, "10.0.0.1");
+    fill(fx, assoc, "web", 2);
+    struct ag_query q = fx_query("web");
+    q.avoid_count = 2;
+    q.avoid[0] = 1;
+    q.avoid[1] = 2;
+    cr_assert_eq(ag_resolve(fx->ag, &q, 1, fx->now, &answer), 0, "it did not ask");
+    fx_answer(fx, assoc, "web", 3, 1);
+    cr_assert(ag_resolve_take(fx->ag, 1, fx->now, &answer));
+    cr_assert(answer.result == 0 && answer.picks[0].pe_id == 3);
+
+    /* The registrar's own word that there is none stands for a moment. */
+    q.avoid_count = 3;
+    q.avoid[2] = 3;
+    cr_assert_eq(ag_resolve(fx->ag, &q, 2, fx->now, &answer), 0);
+    fx_answer(fx, assoc, "web", 3, 1);
+    cr_assert(ag_resolve_take(fx->ag, 2, fx->now, &answer));
+    cr_assert_eq(answer.result, -ECONNREFUSED);
+    cr_assert_eq(ag_resolve(fx->ag, &q, 3, fx->now, &answer), 1);
+    cr_assert_eq(answer.result, -ECONNREFUSED);
+    fx_pass(fx, AG_RECHECK_MS);
+    cr_assert_eq(ag_resolve(fx->ag, &q, 4, fx->now, &answer), 0);
     fx_free(fx);
 }
 
