@@ -6,6 +6,7 @@ import pytest
 import rsp
 
 
+@pytest.mark.sctp
 @pytest.mark.parametrize("settings", ["[Registrar]\nAllowFrom=192.0.2.0/24\n",
                                       "[Pool web]\nRegisterFrom=192.0.2.0/24\n"])
 def test_registrar_refuses_hosts_of_other_prefixes(world, settings):
