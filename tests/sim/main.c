@@ -151,7 +151,16 @@ static bool collect(unsigned jobs, uint64_t sums[SUMS])
     return ok;
 }
 
-int main(int argc, char **argv)
+/** What the command line asks for. */
+struct request {
+    uint64_t seed, schedules;
+    int agents, registrars;
+    unsigned jobs;
+    bool tap, verbose;
+};
+
+/* 0: go on; otherwise what to exit with, plus 1. */
+static int parse(int argc, char **argv, struct request *ret)
 {
     static const struct option options[] = {{"seed", required_argument, NULL, 's'},
                                             {"schedules", required_argument, NULL, 'n'},
@@ -162,65 +171,68 @@ int main(int argc, char **argv)
                                             {"verbose", no_argument, NULL, 'v'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
-    uint64_t seed = 1;
-    uint64_t schedules = 1;
-    int agents = 0;
-    int registrars = 0;
-    unsigned jobs = 1;
-    bool tap = false;
-    bool verbose = false;
     int opt;
     while ((opt = getopt_long(argc, argv, "s:n:a:r:j:tvh", options, NULL)) != -1) {
         switch (opt) {
         case 's':
-            seed = strtoull(optarg, NULL, 0);
+            ret->seed = strtoull(optarg, NULL, 0);
             break;
         case 'n':
-            schedules = strtoull(optarg, NULL, 0);
+            ret->schedules = strtoull(optarg, NULL, 0);
             break;
         case 'a':
-            agents = atoi(optarg);
+            ret->agents = atoi(optarg);
             break;
         case 'r':
-            registrars = atoi(optarg);
+            ret->registrars = atoi(optarg);
             break;
         case 'j':
-            jobs = (unsigned)atoi(optarg);
+            ret->jobs = (unsigned)atoi(optarg);
             break;
         case 't':
-            tap = true;
+            ret->tap = true;
             break;
         case 'v':
-            verbose = true;
+            ret->verbose = true;
             break;
         case 'h':
             usage(stdout);
-            return 0;
+            return 0 + 1;
         default:
             usage(stderr);
-            return 2;
+            return 2 + 1;
         }
     }
-    jobs = jobs < 1 ? 1 : jobs > JOBS_MAX ? JOBS_MAX : jobs;
+    ret->jobs = ret->jobs < 1 ? 1 : ret->jobs > JOBS_MAX ? JOBS_MAX : ret->jobs;
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct request r = {.seed = 1, .schedules = 1, .jobs = 1};
+    int end = parse(argc, argv, &r);
+    if (end != 0) {
+        return end - 1;
+    }
     uint64_t sums[SUMS] = {0};
-    for (unsigned job = 0; job < jobs; job++) {
-        struct slice slice = {.first = seed + job,
-                              .last = seed + schedules,
-                              .step = jobs,
-                              .agents = agents,
-                              .registrars = registrars,
-                              .verbose = verbose};
+    for (unsigned job = 0; job < r.jobs; job++) {
+        struct slice slice = {.first = r.seed + job,
+                              .last = r.seed + r.schedules,
+                              .step = r.jobs,
+                              .agents = r.agents,
+                              .registrars = r.registrars,
+                              .verbose = r.verbose};
         start(&slice, job);
     }
-    bool finished = collect(jobs, sums);
+    bool finished = collect(r.jobs, sums);
     uint64_t failed = sums[FAILED] + (finished ? 0 : 1);
     (void)printf("%s%" PRIu64 " schedules from %" PRIu64 ", %" PRIu64 " events, %" PRIu64
                  " takeovers, %" PRIu64 " resyncs, %" PRIu64 " suggestions, %" PRIu64
                  " refused messages, %" PRIu64 " failed\n",
-                 !tap          ? ""
+                 !r.tap        ? ""
                  : failed == 0 ? "1..1\nok 1 - "
                                : "1..1\nnot ok 1 - ",
-                 schedules, seed, sums[HAPPENINGS], sums[TAKEOVERS], sums[RESYNCS],
+                 r.schedules, r.seed, sums[HAPPENINGS], sums[TAKEOVERS], sums[RESYNCS],
                  sums[SUGGESTIONS], sums[REFUSED], failed);
     return failed == 0 ? 0 : 1;
 }
