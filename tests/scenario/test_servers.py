@@ -53,9 +53,8 @@ def test_nginx_is_one_element_through_reloads(agent):
     agent.wait_pes("web", 0)
 
 
-def test_nginx_is_one_element_per_listening_socket(world):
+def test_nginx_is_one_element_per_listening_socket(agent):
     """Both families of one port are two sockets; reuseport makes several of one address."""
-    agent = world.agent("inprocess")
     root = agent.dir / "www-nginx"
     config = nginx_config(agent)
     config.write_text(config.read_text().replace(
