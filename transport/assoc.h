@@ -99,7 +99,7 @@ struct tp_path {
     bool encapsulated; /* over UDP: the peer's one address may be one of several (RFC 6951 §5.2) */
     struct ip_address source; /* where we send from, as the peer knows; family 0: not known */
 };
-/** -ENOTCONN: no such association. May be called from `up`. */
+/** -ENOTCONN: no such association, or it has ended meanwhile. May be called from `up`. */
 int tp_path(struct tp_endpoint *ep, uint64_t assoc, struct tp_path *ret);
 
 /** `associations`: open now; the others count from tp_new() on. */

@@ -606,20 +606,21 @@ static void on_socket(void *ctx, int fd, unsigned events)
 }
 
 /* The peer's UDP port; 0: none. A kernel that knows nothing of it has no encapsulation either. */
-static void kernel_path(struct tp_assoc *a, struct tp_path *ret)
+static int kernel_path(struct tp_assoc *a, struct tp_path *ret)
 {
     struct sctp_status status = {.sstat_assoc_id = (sctp_assoc_t)a->id};
     struct sctp_udpencaps encaps = {.sue_assoc_id = (sctp_assoc_t)a->id};
     socklen_t status_len = sizeof(status);
     socklen_t len = sizeof(encaps);
     int fd = of(a->ep)->fd;
-    if (getsockopt(fd, IPPROTO_SCTP, SCTP_STATUS, &status, &status_len) == 0) {
-        memcpy(&encaps.sue_address, &status.sstat_primary.spinfo_address,
-               sizeof(encaps.sue_address));
-        ret->encapsulated =
-            getsockopt(fd, IPPROTO_SCTP, SCTP_REMOTE_UDP_ENCAPS_PORT, &encaps, &len) == 0 &&
-            encaps.sue_port != 0;
+    if (getsockopt(fd, IPPROTO_SCTP, SCTP_STATUS, &status, &status_len) != 0) {
+        return -ENOTCONN; /* it has ended, we have only not read that yet */
     }
+    memcpy(&encaps.sue_address, &status.sstat_primary.spinfo_address, sizeof(encaps.sue_address));
+    ret->encapsulated =
+        getsockopt(fd, IPPROTO_SCTP, SCTP_REMOTE_UDP_ENCAPS_PORT, &encaps, &len) == 0 &&
+        encaps.sue_port != 0;
+    return 0;
 }
 
 const struct tp_ops tp_kernel_ops = {

@@ -445,11 +445,12 @@ static int usr_end(struct tp_assoc *a, bool abort)
     return 0;
 }
 
-static void usr_path(struct tp_assoc *a, struct tp_path *ret)
+static int usr_path(struct tp_assoc *a, struct tp_path *ret)
 {
     const struct stack *s = a->ep->tp->stack;
     ret->encapsulated = true;
     ret->source = a->peer_key != 0 ? udp_peer_name(s->udp, a->peer_key)->local : ret->source;
+    return 0;
 }
 
 static void usr_want_flush(struct tp_endpoint *ep, bool on)

@@ -583,8 +583,7 @@ int tp_path(struct tp_endpoint *ep, uint64_t assoc, struct tp_path *ret)
         return -ENOTCONN;
     }
     *ret = (struct tp_path){.encapsulated = false};
-    ep->tp->ops->path(a, ret);
-    return 0;
+    return ep->tp->ops->path(a, ret);
 }
 
 int tp_open(struct tp *tp, const struct ip_address *addresses, size_t count, uint16_t port,

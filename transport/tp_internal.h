@@ -111,7 +111,7 @@ struct tp_ops {
     int (*end)(struct tp_assoc *a, bool abort);
     /** There is (no longer) something to flush. */
     void (*want_flush)(struct tp_endpoint *ep, bool on);
-    void (*path)(struct tp_assoc *a, struct tp_path *ret);
+    int (*path)(struct tp_assoc *a, struct tp_path *ret);
     /** The record is about to be freed; may be NULL. */
     void (*gone)(struct tp_assoc *a);
 };
