@@ -59,6 +59,7 @@ def installed(world):
     return Installed(world.host("a"))
 
 
+@pytest.mark.plain  # a sanitized library does not come in by its name alone
 def test_library_by_its_name_alone(installed):
     python = os.path.realpath(rsp.PYTHON)
     installed.run("mkdir", "-p", "/etc/rspd")
@@ -87,6 +88,7 @@ def test_library_by_its_name_alone(installed):
     rspd.wait()
 
 
+@pytest.mark.plain
 def test_without_daemon_a_program_runs_as_ever(installed):
     result = installed.run("env", "LD_PRELOAD=librsp_preload.so", "echo", "here")
     assert (result.stdout, result.stderr) == ("here\n", "")
