@@ -396,7 +396,8 @@ static int start_local(struct daemon *d, char *error, size_t size)
                           .ag = d->ag,
                           .out = &d->ag_out,
                           .authority = d->authority,
-                          .runtime_dir = d->settings.runtime_dir};
+                          .runtime_dir = d->settings.runtime_dir,
+                          .hang_after_ms = d->settings.hang_after_ms};
     int r = pes_new(&pes, &requests_pes_events, d->requests, &d->pes, error, size);
     if (r != 0) {
         return r;

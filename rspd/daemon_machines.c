@@ -101,6 +101,7 @@ void machines_configure(struct daemon *d)
     struct ag_settings ag;
     machines_ag_settings(&d->settings, &ag);
     ag_configure(d->ag, &ag, loop_now(d->loop));
+    pes_set_hang_after(d->pes, d->settings.hang_after_ms);
     if (d->rg != NULL) {
         struct rg_settings rg;
         rg_settings_of(d, &rg);

@@ -134,6 +134,7 @@ struct settings {
     uint32_t max_registration_attempts, max_request_retransmits;
     uint32_t resolve_items;
     uint32_t quarantine_first_ms, quarantine_max_ms;
+    uint32_t hang_after_ms;
     uint32_t report_rate_ms;
     uint32_t dynamic_updates;
 

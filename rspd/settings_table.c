@@ -146,6 +146,8 @@ static const struct setting SETTINGS[] = {
      NO_OPTION, "an element that failed is tried again after that, doubled each time"},
     {"Agent", "QuarantineMax", SETTING_MS, FIELD(quarantine_max_ms), ALL("30s"), RANGE(10, HOUR), RELOAD,
      NO_OPTION, "longest time between two such tries"},
+    {"Agent", "HangAfter", SETTING_MS, FIELD(hang_after_ms), ALL("10s"), RANGE(0, HOUR), RELOAD,
+     NO_OPTION, "a server that runs but accepts nobody is withheld after that; 0ms: only one that is stopped"},
     {"Agent", "ReportRate", SETTING_MS, FIELD(report_rate_ms), ALL("1s"), RANGE(0, HOUR), RELOAD,
      NO_OPTION, "at most one unreachable report per element and that long"},
     {"Agent", "DynamicUpdates", SETTING_BOOL, FIELD(dynamic_updates), {"no", "no", "yes", "yes"}, NO_RANGE, RELOAD,

@@ -76,22 +76,23 @@ static bool accept_seen(const struct hang *h, const struct hang_sample *s)
            reset_count(s->queued, s->waiting.count) - reset_count(h->queued, h->waiting.count);
 }
 
-static int64_t patience(const struct hang *h)
+static int64_t patience(const struct hang *h, const struct hang_sample *s)
 {
-    return h->patience_ms > 0 ? h->patience_ms : HANG_AFTER_MS;
+    return h->patience_ms > s->after_ms ? h->patience_ms : s->after_ms;
 }
 
 /** Learns how long a living server may take; once may have been a real hang. */
-static void learn(struct hang *h, int64_t gap_ms)
+static void learn(struct hang *h, const struct hang_sample *s)
 {
-    if (gap_ms < HANG_AFTER_MS / 2) {
+    int64_t gap_ms = tm_diff_ms(s->at, h->last_life);
+    if (gap_ms < s->after_ms / 2) {
         return;
     }
-    if (gap_ms > HANG_PATIENCE_MAX_MS / 2) {
+    if (2 * gap_ms > (int64_t)HANG_LEARN_TIMES * s->after_ms) {
         h->slow_accepts = 0;
         return;
     }
-    if (++h->slow_accepts >= 2 && 2 * gap_ms > patience(h)) {
+    if (++h->slow_accepts >= 2 && 2 * gap_ms > patience(h, s)) {
         h->patience_ms = 2 * gap_ms;
     }
 }
@@ -122,7 +123,7 @@ static enum hang_verdict judge(struct hang *h, const struct hang_sample *s)
     }
     if (s->looked && accept_seen(h, s)) {
         if (h->queued > 0 && !h->stopped) {
-            learn(h, tm_diff_ms(s->at, h->last_life));
+            learn(h, s);
         }
         return alive(h, s->at);
     }
@@ -133,15 +134,15 @@ static enum hang_verdict judge(struct hang *h, const struct hang_sample *s)
     if (h->queued == 0 && s->active) {
         h->last_life = s->at;
     } else if (h->queued == 0 && s->doubt && !s->stopped) {
-        struct tm_us begin = tm_add_ms(s->at, HANG_DOUBT_MS - patience(h));
+        struct tm_us begin = tm_add_ms(s->at, HANG_DOUBT_MS - patience(h, s));
         h->last_life = tm_before(h->last_life, begin) ? begin : h->last_life;
     }
     bool full = s->queued > s->backlog;
     if (s->queued > h->queued || full) {
         h->growths++;
     }
-    bool enough = h->growths >= 2 || (h->growths >= 1 && s->stopped);
-    int64_t limit = s->stopped ? HANG_STOPPED_MS : patience(h);
+    bool enough = (h->growths >= 2 && s->after_ms > 0) || (h->growths >= 1 && s->stopped);
+    int64_t limit = s->stopped ? HANG_STOPPED_MS : patience(h, s);
     if (h->hung || !enough || tm_diff_ms(s->at, h->last_life) < limit) {
         return HANG_SAME;
     }

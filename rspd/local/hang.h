@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * When is a server hung? (decisions.md "Hung without a probe".) Its accept queue grew in two
- * samples and not one accept happened between, for HANG_AFTER_MS; one accept is life. A queue that
- * is full counts as growing. A process that is stopped (SIGSTOP) needs only one growth and
- * HANG_STOPPED_MS. A server that has been seen to take longer between two accepts, twice in a row,
- * is given twice that time.
+ * When is a server hung? (decisions.md "Hung without a probe".) Its accept queue grew and not one
+ * accept happened since; one accept is life. A queue that is full counts as growing. A process that
+ * is stopped (SIGSTOP) needs one growth and HANG_STOPPED_MS: it cannot be merely slow. One that
+ * runs may be: it needs two growths and the sample's `after_ms`, seconds by default, so that a slow
+ * server that does accept is not withheld; and one that has been seen to take even longer between
+ * two accepts, twice in a row, is given twice that time.
  *
  * An accept is seen when the queue became shorter, when a connection has become somebody's (its
  * inode is no longer 0), or when more waiting connections disappeared than the queue's length can
@@ -23,11 +24,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HANG_AFTER_MS        750
-#define HANG_STOPPED_MS      400
-#define HANG_DOUBT_MS        400
-#define HANG_PATIENCE_MAX_MS 6000
-#define HANG_SUSPECT_MS      5000 /* so long after the last life a queue is looked at closely */
+#define HANG_STOPPED_MS  400
+#define HANG_DOUBT_MS    400
+#define HANG_LEARN_TIMES 8    /* learned patience is at most that many times after_ms */
+#define HANG_SUSPECT_MS  2000 /* so long after the last life a queue is looked at closely */
 
 /** Sorted socket cookies. */
 struct cookie_set {
@@ -48,6 +48,7 @@ struct hang_sample {
     struct tm_us at;
     uint32_t queued;            /* of all its listening sockets together */
     uint32_t backlog;           /* likewise; 0: unknown */
+    uint32_t after_ms;          /* a process that runs is hung after that; 0: never */
     bool stopped;               /* the server's process is stopped */
     bool active;                /* the shim said that it accepted or closed something */
     bool doubt;                 /* it may have accepted and closed connections we never saw */
@@ -65,7 +66,7 @@ struct hang {
     unsigned growths; /* since last_life */
     bool stopped;     /* its process was, in one of the samples since then */
     unsigned slow_accepts;
-    int64_t patience_ms; /* 0: HANG_AFTER_MS */
+    int64_t patience_ms; /* learned; 0: the sample's after_ms */
     struct cookie_set waiting;
     struct cookie_set accepted;
 };

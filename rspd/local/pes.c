@@ -256,8 +256,14 @@ int pes_new(const struct pes_env *env, const struct pes_events *events, void *ct
         pes_free(p);
         return r;
     }
+    pes_set_hang_after(p, env->hang_after_ms);
     *ret = p;
     return 0;
+}
+
+void pes_set_hang_after(struct pes *p, uint32_t hang_after_ms)
+{
+    watch_set_hang_after(p->watch, hang_after_ms);
 }
 
 void pes_free(struct pes *pes)

@@ -57,6 +57,7 @@ struct pes_env {
     struct outbox *out; /* the agent's: events go there, in order with its own */
     struct authority *authority;
     const char *runtime_dir;
+    uint32_t hang_after_ms; /* see pes_set_hang_after() */
 };
 
 /** Explains a failure in `error`. `env` is copied, what it points to borrowed. */
@@ -64,6 +65,9 @@ int pes_new(const struct pes_env *env, const struct pes_events *events, void *ct
             char *error, size_t error_size);
 /** Records and FIFOs stay, so that the next daemon finds the PEs again. NULL-safe. */
 void pes_free(struct pes *pes);
+
+/** A server that runs, but accepts nobody, is withheld after that; 0: only one that is stopped. */
+void pes_set_hang_after(struct pes *pes, uint32_t hang_after_ms);
 
 /** Takes the PEs of an earlier daemon back in. Returns how many. */
 size_t pes_restore(struct pes *pes);

@@ -365,6 +365,13 @@ static struct watch_pe *detach(struct watch *w, uint32_t pe_id)
     return pe;
 }
 
+void watch_set_hang_after(struct watch *w, uint32_t hang_after_ms)
+{
+    pthread_mutex_lock(&w->lock);
+    w->hang_after_ms = hang_after_ms;
+    pthread_mutex_unlock(&w->lock);
+}
+
 int watch_add(struct watch *w, const struct watch_target *target)
 {
     if (target->pe_id == 0 || target->port == 0 || target->address_count > WATCH_ADDRESSES_MAX) {

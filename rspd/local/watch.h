@@ -6,7 +6,8 @@
  *   load    established connections / capacity. A look is taken when the shim's hint word moved,
  *           or once a second while the host's TCP counters move. Told when it changed by a
  *           connection or 1 %, at most every 100 ms per PE.
- *   hang    the accept queue grows and nobody accepts (hang.h): told within 1 s of the growth.
+ *   hang    the accept queue grows and nobody accepts (hang.h): told within 1 s of the growth
+ *           of a process that is stopped, else after the time that was set.
  *   alive   an adopted server (without the shim): told when its listening socket is gone. Destroy
  *           events are subscribed to only while there is such a PE.
  *
@@ -62,6 +63,9 @@ int watch_hint_fd(const struct watch *w);
 
 /** Watches a PE, or changes what is watched (all state starts anew). -ENOMEM, -EINVAL. */
 int watch_add(struct watch *w, const struct watch_target *target);
+/** A server that runs, but does not accept, is told hung after that; 0: only one that is stopped.
+ */
+void watch_set_hang_after(struct watch *w, uint32_t hang_after_ms);
 void watch_remove(struct watch *w, uint32_t pe_id);
 /** Connections of a PE at the last look; false: unknown. */
 bool watch_connections(struct watch *w, uint32_t pe_id, uint32_t *ret);

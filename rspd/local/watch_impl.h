@@ -118,6 +118,7 @@ struct watch {
     bool stop;
     bool kicked; /* look now */
     uint32_t next_generation;
+    uint32_t hang_after_ms;
     void *tree;
     struct watch_pes pes;
     size_t pe_count;

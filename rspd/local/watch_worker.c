@@ -344,6 +344,7 @@ static struct round *round_new(struct watch *w, const struct watch_ns *ns)
         l->hung_before = pe->hang.hung;
         uint32_t hint = hint_read(w->hints, pe->pe_id);
         l->sample.active = hint != pe->hang_hint;
+        l->sample.after_ms = w->hang_after_ms;
         pe->hang_hint = hint;
         l->fresh = pe->target.hang && !pe->hang.begun;
         /* Without destroy events every tick is a check. */

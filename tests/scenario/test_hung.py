@@ -17,7 +17,7 @@ while True:
     conn = s.accept()[0]
     conn.sendall(b'HTTP/1.0 200 OK\\r\\n\\r\\nslow\\n')
     conn.close()
-    poll.poll(150)
+    poll.poll(GAP)
 """
 
 
@@ -66,15 +66,33 @@ def test_stopped_server_with_probe(agent):
     rsp.wait_until(lambda: state(agent, 8080) == "up", 10, "back")
 
 
-def test_slow_server_that_accepts_is_never_withheld(agent):
-    agent.start(rsp.PYTHON, "-c", ACCEPT_SLOWLY, name="slow", pool="web")
+@pytest.mark.parametrize("gap_ms, count",
+                         [(150, 25), pytest.param(3000, 5, marks=pytest.mark.full)])
+def test_slow_server_that_accepts_is_never_withheld(agent, gap_ms, count):
+    agent.start(rsp.PYTHON, "-c", ACCEPT_SLOWLY.replace("GAP", str(gap_ms)), name="slow", pool="web")
     agent.wait_pes("web", 1)
     clients = [agent.start("curl", "-s", "--max-time", "30", "http://127.0.0.1:8080/", name="many")
-               for _ in range(25)]
+               for _ in range(count)]
     while any(client.running() for client in clients):
         assert state(agent, 8080) == "up"
     assert "local-withheld" not in agent.daemon.output()
     assert agent.curl().stdout == "slow\n"
+
+
+NEVER_ACCEPT = "import socket, signal; s = socket.create_server(('0.0.0.0', 8080)); signal.pause()"
+
+
+def test_server_that_runs_but_never_accepts(world):
+    agent = world.host("h")
+    agent.start_rspd("--set", "Agent.HangAfter=1s")
+    agent.start(rsp.PYTHON, "-c", NEVER_ACCEPT, name="stuck", pool="web")
+    agent.wait_pes("web", 1)
+
+    def withheld_though_clients_come():
+        agent.start("socat", "-u", "TCP:127.0.0.1:8080", "-", name="knock")
+        return withheld(agent, 8080)
+    rsp.wait_until(withheld_though_clients_come, 5, "withheld")
+    assert "nobody accepts" in agent.daemon.output()
 
 
 def test_exec_probe_runs_as_the_caller(agent):

@@ -6,11 +6,13 @@
 
 static struct hang h;
 static int64_t now_ms;
+static uint32_t after_ms_of_a_running_process; /* the daemon's Agent.HangAfter */
 
 static void setup(void)
 {
     h = (struct hang){.begun = false};
     now_ms = 1000000;
+    after_ms_of_a_running_process = 750;
 }
 
 static void teardown(void)
@@ -36,6 +38,7 @@ static enum hang_verdict look(int64_t after_ms, struct look l)
     struct hang_sample s = {.at = {now_ms * 1000},
                             .queued = l.queued,
                             .backlog = l.backlog > 0 ? l.backlog : 128,
+                            .after_ms = after_ms_of_a_running_process,
                             .stopped = l.stopped,
                             .doubt = l.doubt,
                             .active = l.active,
@@ -128,6 +131,26 @@ Test(hang, stopped_is_told_earlier)
     cr_assert_eq(LOOK(0, .queued = 0), HANG_SAME);
     cr_assert_eq(LOOK(200, .queued = 1, .waiting = "a", .stopped = true), HANG_SAME);
     cr_assert_eq(LOOK(200, .queued = 1, .waiting = "a", .stopped = true), HANG_HUNG);
+}
+
+Test(hang, only_a_stopped_process_is_hung_where_that_is_set)
+{
+    after_ms_of_a_running_process = 0;
+    cr_assert_eq(LOOK(0, .queued = 0), HANG_SAME);
+    for (uint32_t i = 1; i < 50; i++) {
+        cr_assert_eq(LOOK(10000, .queued = i, .waiting = "a"), HANG_SAME);
+    }
+    cr_assert_eq(LOOK(500, .queued = 50, .waiting = "a", .stopped = true), HANG_HUNG);
+}
+
+Test(hang, a_stop_during_a_long_patience_is_told_at_once)
+{
+    after_ms_of_a_running_process = 10000;
+    cr_assert_eq(LOOK(0, .queued = 0), HANG_SAME);
+    cr_assert_eq(LOOK(100, .queued = 1, .waiting = "a"), HANG_SAME);
+    cr_assert_eq(LOOK(900, .queued = 5, .waiting = "abcde"), HANG_SAME);
+    cr_assert_eq(LOOK(8000, .queued = 6, .waiting = "abcdef"), HANG_SAME);
+    cr_assert_eq(LOOK(100, .queued = 6, .waiting = "abcdef", .stopped = true), HANG_HUNG);
 }
 
 Test(hang, slow_servers_are_given_their_time)

@@ -64,6 +64,7 @@ static void setup(void)
         .load = on_load, .hung = on_hung, .gone = on_gone, .blind = on_blind};
     cr_assert_eq(loop_new(&loop), 0);
     cr_assert_eq(watch_new(loop, &events, NULL, &w), 0);
+    watch_set_hang_after(w, 750);
 }
 
 static void teardown(void)
