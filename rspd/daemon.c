@@ -93,6 +93,10 @@ static void fill_status(void *ctx, struct requests_status *ret)
         ret->state = "no registrar answers: serving what is known";
     } else if (!d->role.decided) {
         ret->state = "up, listening for other registrars";
+    } else if (enrp_side_joining(d)) {
+        ret->state = "up, joining the registrars of the scope";
+    } else if (d->en != NULL && enrp_phase(d->en) == ENRP_LEAVING) {
+        ret->state = "up, handing over to the other registrars";
     }
     ret->note_count = 0;
     ret->notes[ret->note_count++] = d->role.why;
@@ -217,7 +221,10 @@ static void on_end_timer(void *ctx, struct tm_us now)
     loop_exit(d->loop);
 }
 
-/** Everything of this host leaves the scope; machines_drain() ends the loop when it has. */
+/**
+ * Everything of this host leaves the scope, and what a registrar has of other hosts goes to another
+ * one; machines_drain() ends the loop when it has.
+ */
 static void begin_end(struct daemon *d, int signo)
 {
     struct ag_pe_info info;
@@ -229,12 +236,14 @@ static void begin_end(struct daemon *d, int signo)
     log_notice("%s: ending", signo == SIGTERM ? "SIGTERM" : "SIGINT");
     (void)sd_notify(0, "STOPPING=1");
     d->ending = true;
-    (void)loop_timer_set(d->end_timer, tm_add_ms(now, END_AFTER_MS));
+    uint32_t leave_ms = d->en != NULL && enrp_peers_alive(d->en) > 0 ? d->settings.leave_ms : 0;
+    (void)loop_timer_set(d->end_timer, tm_add_ms(now, (int64_t)END_AFTER_MS + leave_ms));
     for (const struct pe *pe = pes_next(d->pes, NULL); pe != NULL; pe = pes_next(d->pes, pe)) {
         if (ag_pe_get(d->ag, pe->r.pe_id, &info)) {
             ag_pe_remove(d->ag, pe->r.pe_id, "rspd ends", now);
         }
     }
+    machines_leave(d);
 }
 
 static void on_signal(void *ctx, int signo)
@@ -340,8 +349,10 @@ static int start_parts(struct daemon *d)
     }
     outbox_init(&d->ag_out);
     outbox_init(&d->rg_out);
+    outbox_init(&d->en_out);
     d->ag_out.event_counter = eventlog_counter(d->log);
     d->rg_out.event_counter = eventlog_counter(d->log);
+    d->en_out.event_counter = eventlog_counter(d->log);
     machines_ag_settings(&d->settings, &settings);
     d->ag = ag_new(&settings, &d->ag_out, rnd_next(&d->rnd), d->started);
     if (d->ag == NULL) {

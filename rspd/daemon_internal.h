@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Inside of the daemon: daemon.c, daemon_net.c, daemon_machines.c. */
+/* Inside of the daemon: daemon.c, daemon_net.c, daemon_machines.c, daemon_enrp.c. */
 #ifndef RSP_RSPD_DAEMON_INTERNAL_H
 #define RSP_RSPD_DAEMON_INTERNAL_H
 
@@ -7,6 +7,7 @@
 #include "rspd/daemon.h"
 #include "rspd/eventlog.h"
 #include "rspd/local/requests.h"
+#include "rspd/registrar/enrp.h"
 #include "rspd/registrar/registrar.h"
 #include "rspd/role.h"
 #include "transport/announce.h"
@@ -23,6 +24,9 @@ enum note {
     NOTE_MULTICAST,
     NOTE_ADDRESSES,
     NOTE_REGISTRAR,
+    NOTE_ENRP_PORT,
+    NOTE_ENRP_MULTICAST,
+    NOTE_ENRP_ID,
     NOTES
 };
 
@@ -38,21 +42,26 @@ struct daemon {
     struct loop_timer *end_timer;
     char status_line[160];
 
-    struct outbox ag_out, rg_out;
+    struct outbox ag_out, rg_out, en_out;
     struct ag *ag;
-    struct rg *rg; /* NULL: no registrar */
-    struct hs *hs; /* the registrar's */
+    struct rg *rg;   /* NULL: no registrar */
+    struct enrp *en; /* its side towards the others; NULL with rg */
+    struct hs *hs;   /* the registrar's */
     uint32_t registrar_id;
+    bool serving;           /* clients may come: the ASAP port is open, or was tried */
+    bool restart_registrar; /* under another identifier */
+    unsigned id_tries;
     struct rg_prefix allow[SETTINGS_PREFIXES_MAX], pool_allow[SETTINGS_PREFIXES_MAX];
     struct role role;
     struct loop_timer *soon, *late; /* one is armed: exact when it is near, coarse when it is far */
     bool draining_posted;
 
     struct tp *tp; /* NULL: in process only */
-    struct tp_endpoint *agent_ep, *registrar_ep;
+    struct tp_endpoint *agent_ep, *registrar_ep, *enrp_ep;
     struct hostaddr *host;
     struct announce *listeners[SETTINGS_GROUPS_MAX];
     struct announce *senders[SETTINGS_GROUPS_MAX];
+    struct announce *enrp_groups[SETTINGS_GROUPS_MAX]; /* while there is a registrar */
     struct ip_address addresses[DAEMON_ADDRESSES_MAX];
     size_t address_count;
 
@@ -79,6 +88,11 @@ void net_close_registrar(struct daemon *d);
 bool net_can_hear(const struct daemon *d);
 void net_announce(struct daemon *d, const void *octets, size_t len);
 const char *net_backend_name(const struct daemon *d);
+/** The same for the registrar's ENRP side, while it is there. */
+void enrp_net_open(struct daemon *d);
+void enrp_net_close(struct daemon *d);
+bool enrp_net_can_hear(const struct daemon *d);
+void enrp_net_announce(struct daemon *d, const void *octets, size_t len);
 
 /* daemon_machines.c */
 int machines_start(struct daemon *d);
@@ -89,5 +103,29 @@ void machines_drain(void *ctx);
 void machines_role(struct daemon *d);
 void machines_configure(struct daemon *d);
 void machines_ag_settings(const struct settings *s, struct ag_settings *ret);
+
+/** The registrar leaves the scope, handing over what it has; then it is stopped. */
+void machines_leave(struct daemon *d);
+
+/* daemon_enrp.c */
+extern const struct tp_callbacks enrp_side_callbacks;
+void enrp_side_heard(void *ctx, const struct ip_address *source, uint16_t source_port,
+                     const uint8_t *octets, size_t len);
+/** What the settings say; id and multicast are the daemon's. */
+void enrp_settings_from(const struct settings *s, struct enrp_settings *ret);
+/** With the registrar, whose ASAP side and handlespace are there already. -ENOMEM. */
+int enrp_side_start(struct daemon *d);
+void enrp_side_stop(struct daemon *d);
+/** The role is decided: joins the scope. */
+void enrp_side_join(struct daemon *d);
+void enrp_side_configure(struct daemon *d);
+/** The host's addresses are known, or others. */
+void enrp_side_addresses(struct daemon *d);
+bool enrp_side_serves(const struct daemon *d);
+bool enrp_side_joining(const struct daemon *d);
+/** The phase may have changed. */
+void enrp_side_phase(struct daemon *d);
+/** An event of the machine was told. */
+void enrp_side_event(struct daemon *d, const struct event *event);
 
 #endif

@@ -94,6 +94,7 @@ static void rg_settings_of(struct daemon *d, struct rg_settings *ret)
     ret->allow_count = copy_prefixes(&s->allow_from, d->allow);
     ret->pool_allow = pool_allow;
     ret->pool_allow_ctx = d;
+    ret->loopback_stays = s->minimum_scope > IP_SCOPE_LOOPBACK;
 }
 
 void machines_configure(struct daemon *d)
@@ -107,6 +108,7 @@ void machines_configure(struct daemon *d)
         rg_settings_of(d, &rg);
         rg_configure(d->rg, &rg, loop_now(d->loop));
     }
+    enrp_side_configure(d);
     d->role.settings.wanted = d->settings.registrars_wanted;
     d->role.settings.most = d->settings.registrars_max;
     d->role.settings.announce_ms = d->settings.announce_ms;
@@ -134,10 +136,18 @@ static int registrar_start(struct daemon *d)
         d->hs = NULL;
         return -ENOMEM;
     }
-    net_open_registrar(d);
     d->rg_out.cause = 0;
-    rg_assoc_up(d->rg, LOCAL_ASSOC, d->addresses, d->address_count, 0, now);
+    if (enrp_side_start(d) != 0) {
+        rg_free(d->rg);
+        d->rg = NULL;
+        hs_free(d->hs);
+        d->hs = NULL;
+        return -ENOMEM;
+    }
     ag_local_registrar(d->ag, d->registrar_id, d->hs, now);
+    if (d->role.decided) {
+        enrp_side_join(d);
+    }
     return 0;
 }
 
@@ -148,6 +158,8 @@ static void registrar_stop(struct daemon *d)
     }
     ag_local_registrar(d->ag, 0, NULL, loop_now(d->loop));
     net_close_registrar(d);
+    enrp_side_stop(d);
+    d->serving = false;
     rg_free(d->rg);
     d->rg = NULL;
     hs_free(d->hs);
@@ -189,10 +201,19 @@ static void apply_role(struct daemon *d)
             daemon_note(d, NOTE_REGISTRAR, "cannot be a registrar: %s", strerror(-r));
         }
     } else if (!d->role.registrar && d->rg != NULL) {
-        registrar_stop(d);
+        machines_leave(d);
     }
-    if (d->rg != NULL && d->role.decided) {
-        rg_announce_soon(d->rg, loop_now(d->loop));
+    if (d->rg != NULL && d->role.registrar && d->role.decided) {
+        enrp_side_join(d);
+    }
+}
+
+void machines_leave(struct daemon *d)
+{
+    if (d->rg != NULL) {
+        d->en_out.cause = d->ag_out.cause;
+        enrp_leave(d->en, loop_now(d->loop)); /* settle() stops it when that is done */
+        d->en_out.cause = 0;
     }
 }
 
@@ -203,7 +224,8 @@ void machines_role(struct daemon *d)
     struct role_view view = {
         .can_hear = net_can_hear(d), .others = others, .lower_ids = lower_ids(d)};
     if (d->rg != NULL) {
-        rg_set_peer_count(d->rg, others);
+        uint32_t peers = enrp_peers_alive(d->en);
+        rg_set_peer_count(d->rg, peers > others ? peers : others);
     }
     if (!d->ending && role_step(&d->role, &view, now)) {
         apply_role(d);
@@ -219,6 +241,8 @@ static void tell_event(struct daemon *d, const struct action *a)
     switch (a->event.kind) {
     case EVENT_REGISTRAR_FOUND:
     case EVENT_REGISTRAR_LOST:
+    case EVENT_PEER_FOUND:
+    case EVENT_PEER_LOST:
         machines_role(d);
         break;
     default:
@@ -239,7 +263,8 @@ static bool carry_out_common(struct daemon *d, struct tp_endpoint *ep, const str
         *ret_lost = r != 0;
         return true;
     case ACTION_SEND:
-        r = ep != NULL ? tp_send(ep, a->assoc, ASAP_PPID, a->message->octets, a->message->len)
+        r = ep != NULL ? tp_send(ep, a->assoc, a->ppid != 0 ? a->ppid : ASAP_PPID,
+                                 a->message->octets, a->message->len)
                        : -ENOTCONN;
         if (r != 0 && ep != NULL) {
             tp_disconnect(ep, a->assoc, true); /* it does not take what it asked for */
@@ -315,7 +340,7 @@ static void carry_out_registrar(struct daemon *d, const struct action *a)
     struct tm_us now = loop_now(d->loop);
     bool lost;
     if (a->kind == ACTION_ANNOUNCE) {
-        if (d->role.decided && d->registrar_ep != NULL && net_can_hear(d)) {
+        if (enrp_side_serves(d) && d->registrar_ep != NULL && net_can_hear(d)) {
             net_announce(d, a->message->octets, a->message->len);
         }
         return;
@@ -334,12 +359,51 @@ static void carry_out_registrar(struct daemon *d, const struct action *a)
     }
 }
 
+static void carry_out_enrp(struct daemon *d, const struct action *a)
+{
+    bool lost;
+    if (a->kind == ACTION_ENRP_ANNOUNCE) {
+        enrp_net_announce(d, a->message->octets, a->message->len);
+        return;
+    }
+    if (carry_out_common(d, d->enrp_ep, a, &lost) && lost && d->en != NULL) {
+        d->en_out.cause = a->event.cause;
+        enrp_assoc_down(d->en, a->assoc,
+                        a->kind == ACTION_CONNECT ? ENRP_DOWN_CANT_START : ENRP_DOWN_LOST,
+                        loop_now(d->loop));
+        d->en_out.cause = 0;
+    }
+    if (a->kind == ACTION_EVENT) {
+        enrp_side_event(d, &a->event);
+    }
+}
+
+/** What is due when nothing is left to carry out. True: there is something again. */
+static bool settle(struct daemon *d)
+{
+    if (d->en != NULL && enrp_phase(d->en) == ENRP_LEFT) {
+        registrar_stop(d);
+        if (d->role.registrar && !d->ending) {
+            apply_role(d); /* it was wanted again meanwhile */
+        }
+        return true;
+    }
+    if (d->restart_registrar) {
+        d->restart_registrar = false;
+        registrar_stop(d);
+        d->registrar_id = rnd_identifier(&d->rnd);
+        apply_role(d);
+        return true;
+    }
+    return false;
+}
+
 /** Is everything that was to leave the scope out of it? Then the loop may end. */
 static void check_ended(struct daemon *d)
 {
     struct ag_pe_info info;
     uint32_t cursor = 0;
-    if (d->ending && !ag_pe_next(d->ag, &cursor, &info)) {
+    if (d->ending && d->rg == NULL && !ag_pe_next(d->ag, &cursor, &info)) {
         loop_exit(d->loop);
     }
 }
@@ -349,7 +413,7 @@ static void arm(struct daemon *d)
     struct tm_us now = loop_now(d->loop);
     struct tm_us next = ag_next_timer(d->ag);
     if (d->rg != NULL) {
-        next = tm_min(next, rg_next_timer(d->rg));
+        next = tm_min(next, tm_min(rg_next_timer(d->rg), enrp_next_timer(d->en)));
     }
     next = tm_min(next, role_next(&d->role));
     bool near = tm_before(next, tm_add_ms(now, SOON_MS));
@@ -383,6 +447,13 @@ void machines_drain(void *ctx)
             any = true;
             done++;
         }
+        while (done < ACTIONS_PER_ROUND && (a = outbox_take(&d->en_out)) != NULL) {
+            carry_out_enrp(d, a);
+            action_free(a);
+            any = true;
+            done++;
+        }
+        any = any || settle(d);
     }
     if (done >= ACTIONS_PER_ROUND && !d->draining_posted) {
         d->draining_posted = loop_post(d->loop, drain_again, d) == 0;
@@ -396,11 +467,15 @@ static void on_timer(void *ctx, struct tm_us now)
     struct daemon *d = (struct daemon *)ctx;
     d->ag_out.cause = 0;
     d->rg_out.cause = 0;
+    d->en_out.cause = 0;
     if (tm_due(ag_next_timer(d->ag), now)) {
         ag_timer(d->ag, now);
     }
     if (d->rg != NULL && tm_due(rg_next_timer(d->rg), now)) {
         rg_timer(d->rg, now);
+    }
+    if (d->en != NULL && tm_due(enrp_next_timer(d->en), now)) {
+        enrp_timer(d->en, now);
     }
     if (tm_due(role_next(&d->role), now)) {
         machines_role(d);
@@ -472,4 +547,5 @@ void machines_stop(struct daemon *d)
     loop_timer_free(d->late);
     outbox_done(&d->ag_out);
     outbox_done(&d->rg_out);
+    outbox_done(&d->en_out);
 }

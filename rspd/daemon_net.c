@@ -195,6 +195,67 @@ void net_close_registrar(struct daemon *d)
     daemon_note(d, NOTE_REGISTRAR_PORT, NULL);
 }
 
+/* --- among registrars ----------------------------------------------------------------------------
+ */
+
+static void open_enrp_groups(struct daemon *d)
+{
+    const struct settings *s = &d->settings;
+    char text[IP_ADDRESS_TEXT_MAX];
+    for (uint8_t i = 0; i < s->enrp_groups.count; i++) {
+        const struct ip_address *group = &s->enrp_groups.items[i];
+        int r = announce_new(d->loop, d->host, group, (uint16_t)s->enrp_announce_port,
+                             i == 0 ? (uint16_t)s->enrp_port : 0, enrp_side_heard, d,
+                             &d->enrp_groups[i]);
+        if (r != 0) {
+            d->enrp_groups[i] = NULL;
+            daemon_note(
+                d, NOTE_ENRP_MULTICAST, "registrars announced to %s port %u cannot be heard: %s",
+                ip_address_format(group, text, sizeof(text)), s->enrp_announce_port, strerror(-r));
+        }
+    }
+}
+
+void enrp_net_open(struct daemon *d)
+{
+    char owner[96];
+    uint16_t port = (uint16_t)d->settings.enrp_port;
+    if (d->tp == NULL || d->agent_ep == NULL || d->enrp_ep != NULL) {
+        return; /* others could not reach the elements either */
+    }
+    int r = tp_open(d->tp, NULL, 0, port, &enrp_side_callbacks, d, &d->enrp_ep);
+    if (r == 0) {
+        daemon_note(d, NOTE_ENRP_PORT, NULL);
+        open_enrp_groups(d);
+        return;
+    }
+    d->enrp_ep = NULL;
+    daemon_note(d, NOTE_ENRP_PORT,
+                "registrar that shares with no other: SCTP port %u cannot be had: %s%s%s", port,
+                strerror(-r), r == -EADDRINUSE ? ", taken by " : "",
+                r == -EADDRINUSE ? port_owner(TRANSPORT_SCTP, port, owner, sizeof(owner)) : "");
+}
+
+void enrp_net_close(struct daemon *d)
+{
+    for (size_t i = 0; i < SETTINGS_GROUPS_MAX; i++) {
+        announce_free(d->enrp_groups[i]);
+        d->enrp_groups[i] = NULL;
+    }
+    tp_close(d->enrp_ep);
+    d->enrp_ep = NULL;
+    daemon_note(d, NOTE_ENRP_PORT, NULL);
+    daemon_note(d, NOTE_ENRP_MULTICAST, NULL);
+    daemon_note(d, NOTE_ENRP_ID, NULL);
+}
+
+void enrp_net_announce(struct daemon *d, const void *octets, size_t len)
+{
+    if (d->enrp_groups[0] != NULL) {
+        (void)announce_send(d->enrp_groups[0], octets, len); /* the next one follows soon */
+    }
+}
+
 static void open_agent(struct daemon *d)
 {
     static const struct tp_callbacks CALLBACKS = {
@@ -324,13 +385,14 @@ void net_announce(struct daemon *d, const void *octets, size_t len)
     }
 }
 
-bool net_can_hear(const struct daemon *d)
+/** One of them is there, and a link that it can hear others on. */
+static bool can_hear(const struct daemon *d, struct announce *const *groups)
 {
     const struct host_link *links;
     size_t n = hostaddr_links(d->host, &links);
     bool listening = false;
     for (size_t i = 0; i < SETTINGS_GROUPS_MAX; i++) {
-        listening = listening || d->listeners[i] != NULL;
+        listening = listening || groups[i] != NULL;
     }
     for (size_t i = 0; i < n && listening; i++) {
         if (!links[i].loopback && links[i].multicast) {
@@ -338,6 +400,16 @@ bool net_can_hear(const struct daemon *d)
         }
     }
     return false;
+}
+
+bool net_can_hear(const struct daemon *d)
+{
+    return can_hear(d, d->listeners);
+}
+
+bool enrp_net_can_hear(const struct daemon *d)
+{
+    return can_hear(d, d->enrp_groups);
 }
 
 /* --- addresses -----------------------------------------------------------------------------------
@@ -400,6 +472,7 @@ static void on_addresses(void *ctx)
     read_addresses(d);
     d->ag_out.cause = 0;
     ag_host_addresses(d->ag, d->addresses, d->address_count, loop_now(d->loop));
+    enrp_side_addresses(d);
     machines_configure(d); /* there may be somebody to hear announces now */
     machines_role(d);
 }
@@ -433,6 +506,10 @@ void net_stop(struct daemon *d)
             announce_free(d->senders[i]);
         }
     }
+    for (size_t i = 0; i < SETTINGS_GROUPS_MAX; i++) {
+        announce_free(d->enrp_groups[i]);
+    }
+    tp_close(d->enrp_ep);
     tp_close(d->registrar_ep);
     tp_close(d->agent_ep);
     tp_free(d->tp);

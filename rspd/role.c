@@ -19,10 +19,11 @@ static void because(struct role *role, const char *format, ...)
     va_end(args);
 }
 
-static struct tm_us listening_end(struct role *role, unsigned cycles, struct tm_us now)
+static struct tm_us listening_end(struct role *role, unsigned cycles, uint32_t extra_ms,
+                                  struct tm_us now)
 {
     return tm_add_ms(now, (int64_t)role->settings.announce_ms * cycles +
-                              (int64_t)rnd_below(&role->rnd, LISTEN_EXTRA_MS + 1));
+                              (int64_t)rnd_below(&role->rnd, (uint64_t)extra_ms + 1));
 }
 
 void role_init(struct role *role, const struct role_settings *settings, uint64_t seed,
@@ -38,7 +39,7 @@ void role_init(struct role *role, const struct role_settings *settings, uint64_t
     } else {
         role->registrar = true;
         role->decided = false;
-        role->decide_at = listening_end(role, LISTEN_CYCLES, now);
+        role->decide_at = listening_end(role, LISTEN_CYCLES, settings->announce_ms, now);
         because(role, "for this host alone, while listening for others");
     }
 }
@@ -85,7 +86,8 @@ static bool watch(struct role *role, const struct role_view *view, struct tm_us 
         return false;
     }
     if (tm_is_never(role->decide_at)) {
-        role->decide_at = listening_end(role, yields ? YIELD_CYCLES : LISTEN_CYCLES, now);
+        role->decide_at =
+            listening_end(role, yields ? YIELD_CYCLES : LISTEN_CYCLES, LISTEN_EXTRA_MS, now);
         return false;
     }
     if (!tm_due(role->decide_at, now)) {
@@ -108,6 +110,13 @@ bool role_step(struct role *role, const struct role_view *view, struct tm_us now
         return false;
     }
     if (!role->decided) {
+        if (view->others > role->others) {
+            /* The first ones are there, and wait for us or for one of our kind. */
+            uint64_t within = role->settings.announce_ms / 2 + 1;
+            struct tm_us soon = tm_add_ms(now, (int64_t)rnd_below(&role->rnd, within));
+            role->decide_at = tm_min(role->decide_at, soon);
+            role->others = view->others;
+        }
         /* Enough of them is enough, however long is left to listen. */
         bool settled = !view->can_hear || view->others >= role->settings.wanted;
         return settled || tm_due(role->decide_at, now) ? decide(role, view) : false;

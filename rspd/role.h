@@ -2,11 +2,12 @@
 /*
  * Shall this daemon be a registrar (decisions.md "Registrar")? Pure: time and what is heard go in.
  *
- * yes, no: as told. auto: listens for three announce cycles plus up to two seconds, being a
- * registrar for its own host meanwhile (not announced), so that a single machine works at once; is
- * none as soon as `wanted` others are heard, else one at the end. So of two hosts that start
- * together the one that draws the shorter time is the registrar. Alone on the host (nothing to
- * hear) it decides at once; with registrars given by hand it is none. Decided, it goes on watching:
+ * yes, no: as told. auto: listens for three announce cycles plus up to one, being a registrar for
+ * its own host meanwhile (not announced), so that a single machine works at once; is none as soon
+ * as `wanted` others are heard, else one at the end, which is near once the first is heard. So of
+ * hosts that start together those that draw the shortest times are the registrars. Alone on the
+ * host (nothing to hear) it decides at once; with registrars given by hand it is none. Decided, it
+ * goes on watching:
  *
  * - The registrars of the scope may go away: a new listening time begins.
  * - There may be more than `most`, because several decided in the same moment, or two networks have
@@ -39,6 +40,7 @@ struct role {
     struct role_settings settings;
     bool registrar; /* this daemon is one now, be it provisionally */
     bool decided;
+    uint32_t others;        /* undecided: most that were heard */
     struct tm_us decide_at; /* TM_NEVER: nothing is pending */
     struct rnd rnd;
     char why[160]; /* of the present state, for people */

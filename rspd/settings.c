@@ -119,39 +119,6 @@ static void set_defaults(table_fn at, enum settings_profile profile, void *base)
     }
 }
 
-static uint64_t hash_name(const char *name)
-{
-    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a, then mixed so that every bit depends on all */
-    for (; *name != '\0'; name++) {
-        h = (h ^ (uint8_t)*name) * 0x100000001b3u;
-    }
-    h = (h ^ h >> 33) * 0xff51afd7ed558ccdu;
-    h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53u;
-    return h ^ h >> 33;
-}
-
-void settings_scope_derive(const char *name, struct settings_scope *ret)
-{
-    struct settings_scope scope = {.group_count = 2,
-                                   .asap_port = 3863,
-                                   .announce_port = 3863,
-                                   .udp_port = 9899,
-                                   .groups = {{IP_V4, {239, 0, 0, 50}}, {IP_V4, {224, 0, 1, 185}}}};
-    if (name[0] != '\0' && strcmp(name, "default") != 0) {
-        /* An organisation-local group (RFC 2365: 239.192.0.0/14) and ports below the ephemeral
-         * ones: 18 bits and 12 bits that do not depend on each other. */
-        uint64_t h = hash_name(name);
-        scope.group_count = 1;
-        scope.groups[0] = (struct ip_address){
-            IP_V4, {239, (uint8_t)(192 | (h >> 16 & 3)), (uint8_t)(h >> 8), (uint8_t)h}};
-        uint16_t base = (uint16_t)(12000 + (h >> 32) % 4096 * 4);
-        scope.asap_port = base;
-        scope.announce_port = base;
-        scope.udp_port = (uint16_t)(base + 1);
-    }
-    *ret = scope;
-}
-
 /** What the scope and the privilege decide, unless the administrator did. */
 static void set_derived(struct reading *rd, bool privileged, const char *runtime_base)
 {
@@ -161,6 +128,9 @@ static void set_derived(struct reading *rd, bool privileged, const char *runtime
     s->asap_port = s->asap_port != 0 ? s->asap_port : scope.asap_port;
     s->announce_port = s->announce_port != 0 ? s->announce_port : scope.announce_port;
     s->udp_port = s->udp_port != 0 ? s->udp_port : scope.udp_port;
+    s->enrp_port = s->enrp_port != 0 ? s->enrp_port : scope.enrp_port;
+    s->enrp_announce_port =
+        s->enrp_announce_port != 0 ? s->enrp_announce_port : scope.enrp_announce_port;
     size_t at = 0;
     (void)find_key(setting_at, "Network", "AnnounceGroups", &at);
     if (!rd->seen[at]) {
@@ -171,6 +141,11 @@ static void set_derived(struct reading *rd, bool privileged, const char *runtime
     if (!rd->seen[at]) {
         s->announce_send.count = s->announce_groups.count > 0 ? 1 : 0;
         s->announce_send.items[0] = s->announce_groups.items[0];
+    }
+    (void)find_key(setting_at, "Network", "EnrpGroups", &at);
+    if (!rd->seen[at] && s->announce_groups.count > 0) { /* no multicast at all: none here either */
+        s->enrp_groups.count = 1;
+        s->enrp_groups.items[0] = scope.enrp_group;
     }
     const char *slash = strrchr(s->socket, '/');
     if (s->runtime_dir[0] == '\0' && slash != NULL && slash != s->socket) {
@@ -632,8 +607,24 @@ static void ignore_report(void *ctx, bool error, const char *text)
     (void)text;
 }
 
+/** Registrars given by hand are met as peers, too, unless peers are given. */
+static void check_peers(struct reading *rd)
+{
+    struct settings *s = &rd->s;
+    size_t at = 0;
+    (void)find_key(setting_at, "Network", "Peers", &at);
+    if (!rd->seen[at]) {
+        s->peers = s->registrars;
+    }
+    for (size_t i = 0; i < s->peers.count; i++) {
+        struct settings_registrar *r = &s->peers.items[i];
+        r->port = r->port == 0 || !rd->seen[at] ? (uint16_t)s->enrp_port : r->port;
+    }
+}
+
 static void check_registrars(struct reading *rd)
 {
+    check_peers(rd);
     for (size_t i = 0; i < rd->s.registrars.count; i++) {
         struct settings_registrar *r = &rd->s.registrars.items[i];
         if (r->udp_port != 0 && r->udp_port != rd->s.udp_port) {

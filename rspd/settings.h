@@ -23,6 +23,14 @@ enum settings_transport {
     SETTINGS_TRANSPORT_NONE
 };
 
+/** Who is offered elements (takeover suggestion), in the order of enum enrp_suggestion. */
+enum settings_suggestion {
+    SETTINGS_SUGGEST_NEVER,
+    SETTINGS_SUGGEST_BY_ID,
+    SETTINGS_SUGGEST_BY_LOAD
+};
+enum settings_takeover_order { SETTINGS_HIGHEST_WINS, SETTINGS_LOWEST_WINS };
+
 #define SETTINGS_REGISTRARS_MAX 16
 #define SETTINGS_GROUPS_MAX     8
 #define SETTINGS_SUFFIXES_MAX   8
@@ -110,14 +118,24 @@ struct settings {
     uint32_t update_ms;
     uint32_t keep_alive_pe_id, tell_expired, life_in_seconds;
     uint32_t max_pools, max_elements, max_elements_per_pool;
+    uint32_t peer_heartbeat_ms, peer_last_heard_ms, peer_no_response_ms;
+    uint32_t mentor_ms, retry_min_ms, retry_max_ms, table_session_ms;
+    uint32_t takeover_delay_ms, takeover_expiry_ms, takeover_guard_ms;
+    uint32_t resync_max_ms, balance_ms, leave_ms;
+    uint32_t adopt_rate, table_elements, table_octets;
+    uint32_t suggestion;     /* enum settings_suggestion */
+    uint32_t takeover_order; /* enum settings_takeover_order */
+    uint32_t failure_is_death;
 
     /* [Network] */
-    struct settings_registrars registrars;
+    struct settings_registrars registrars, peers;
     char interfaces[SETTINGS_TEXT_MAX];
     uint32_t minimum_scope; /* enum ip_scope */
     struct settings_groups announce_groups, announce_send;
     uint32_t announce_port;
-    uint32_t asap_port;
+    struct settings_groups enrp_groups; /* listened to; the first is sent to */
+    uint32_t enrp_announce_port;
+    uint32_t asap_port, enrp_port;
     uint32_t transport; /* enum settings_transport */
     uint32_t udp_port;
     uint32_t encapsulate;
@@ -213,6 +231,8 @@ struct settings_scope {
     struct ip_address groups[2]; /* listened to; the first is sent to */
     size_t group_count;
     uint16_t asap_port, announce_port, udp_port;
+    struct ip_address enrp_group;
+    uint16_t enrp_port, enrp_announce_port;
 };
 void settings_scope_derive(const char *name, struct settings_scope *ret);
 

@@ -144,6 +144,9 @@ void enrp_configure(struct enrp *en, const struct enrp_settings *settings, struc
     if (!tm_is_never(en->next_heartbeat)) {
         en->next_heartbeat = tm_min(en->next_heartbeat, tm_add_ms(now, en->set.heartbeat_ms));
     }
+    if (!tm_is_never(en->balance_at)) {
+        en->balance_at = tm_min(en->balance_at, tm_add_ms(now, 2 * (int64_t)en->set.balance_ms));
+    }
 }
 
 void enrp_addresses(struct enrp *en, const struct ip_address *addresses, size_t count,

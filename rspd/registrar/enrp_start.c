@@ -100,6 +100,7 @@ void enrp_start(struct enrp *en, struct tm_us now)
     }
     en_set_phase(en, ENRP_FIND_MENTOR, now);
     en->start_timer = tm_add_ms(now, en->set.mentor_ms);
+    en_announce(en); /* whoever hears it greets us: sooner than at its next heartbeat */
 }
 
 void en_start_found(struct enrp *en, int slot, struct tm_us now)

@@ -243,8 +243,8 @@ Test(settings, errors_across_keys)
     cr_assert(strstr(said, "is above Agent.QuarantineMax") != NULL);
     cr_assert_eq(load(&s, "[Agent]\nReregistration = 4min\n", NULL), -EINVAL);
     cr_assert(strstr(said, "is not below Agent.RegistrationLife") != NULL);
-    cr_assert_eq(load(&s, "[Registrar]\nWanted = 3\n", NULL), -EINVAL);
-    cr_assert(strstr(said, "Registrar.Wanted 3 is above Registrar.Most 1") != NULL);
+    cr_assert_eq(load(&s, "[Registrar]\nWanted = 4\nMost = 3\n", NULL), -EINVAL);
+    cr_assert(strstr(said, "Registrar.Wanted 4 is above Registrar.Most 3") != NULL);
     cr_assert_eq(load(&s, "[Program /x]\nPort = 1\n", NULL), -EINVAL);
     cr_assert(strstr(said, "[Program /x]: wants Pool") != NULL);
 }
