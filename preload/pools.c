@@ -11,6 +11,12 @@
 
 #define ANSWERS 4
 
+struct answer {
+    int64_t at_ms; /* 0: empty */
+    bool chosen;   /* by policy; else it came with the name */
+    struct lp_pe pe;
+};
+
 struct pool {
     uint16_t handle_len;
     uint8_t handle[POOL_HANDLE_MAX];
@@ -19,10 +25,7 @@ struct pool {
     struct ip_address cookie4, cookie6;
     char text4[IP_ADDRESS_TEXT_MAX], text6[IP_ADDRESS_TEXT_MAX];
     int64_t named_ms;
-    struct {
-        int64_t at_ms; /* 0: empty */
-        struct lp_pe pe;
-    } answers[ANSWERS];
+    struct answer answers[ANSWERS];
 };
 
 static struct pool *pools;
@@ -118,6 +121,38 @@ uint16_t pre_pool_by_handle(struct pool_handle handle)
     return index;
 }
 
+/** With the lock held. The element's own place, else the oldest one's. */
+static void remember(struct pool *p, const struct lp_pe *pe, int64_t now_ms, bool chosen)
+{
+    unsigned at = 0;
+    for (unsigned i = 0; i < ANSWERS; i++) {
+        if (p->answers[i].at_ms != 0 && p->answers[i].pe.pe_id == pe->pe_id) {
+            at = i;
+            break;
+        }
+        if (p->answers[i].at_ms < p->answers[at].at_ms) {
+            at = i;
+        }
+    }
+    bool same = p->answers[at].at_ms != 0 && p->answers[at].pe.pe_id == pe->pe_id;
+    p->answers[at].chosen = chosen || (same && p->answers[at].chosen);
+    p->answers[at].pe = *pe;
+    p->answers[at].at_ms = now_ms;
+}
+
+/** With the lock held: the elements that came with a name. */
+static void remember_hints(struct pool *p, const struct lp_message *reply, int64_t now_ms)
+{
+    struct lp_each it;
+    lp_each_init(&it, reply);
+    while (lp_next(&it)) {
+        struct lp_pe pe;
+        if (it.type == LP_T_PE && lp_read_pe(&it, &pe)) {
+            remember(p, &pe, now_ms, false);
+        }
+    }
+}
+
 bool pre_pool_learn(const struct lp_message *reply, const char *asked, int64_t now_ms,
                     struct pre_pool_info *ret)
 {
@@ -150,6 +185,7 @@ bool pre_pool_learn(const struct lp_message *reply, const char *asked, int64_t n
             memcpy(p->asked, asked, len);
         }
         p->named_ms = now_ms;
+        remember_hints(p, reply, now_ms);
         describe((unsigned)(p - pools), ret);
     }
     pre_state_unlock();
@@ -199,19 +235,7 @@ void pre_pool_answered(uint16_t index, const struct lp_pe *pe, int64_t now_ms)
 {
     pre_state_lock();
     if (index < pool_count) {
-        struct pool *p = &pools[index];
-        unsigned at = 0;
-        for (unsigned i = 0; i < ANSWERS; i++) {
-            if (p->answers[i].at_ms != 0 && p->answers[i].pe.pe_id == pe->pe_id) {
-                at = i;
-                break;
-            }
-            if (p->answers[i].at_ms < p->answers[at].at_ms) {
-                at = i;
-            }
-        }
-        p->answers[at].pe = *pe;
-        p->answers[at].at_ms = now_ms;
+        remember(&pools[index], pe, now_ms, true);
     }
     pre_state_unlock();
 }
@@ -239,21 +263,25 @@ static bool avoided(uint32_t pe_id, const uint32_t *avoid, unsigned count)
 
 bool pre_pool_last(uint16_t index, int64_t now_ms, int64_t max_age_ms, const uint32_t *avoid,
                    unsigned avoid_count, uint32_t want_pe, enum transport_protocol protocol,
-                   struct lp_pe *ret)
+                   bool chosen, struct lp_pe *ret)
 {
-    bool found = false;
-    int64_t best_ms = now_ms - max_age_ms;
+    const struct answer *best = NULL;
     pre_state_lock();
     for (unsigned i = 0; index < pool_count && i < ANSWERS; i++) {
-        const struct lp_pe *pe = &pools[index].answers[i].pe;
-        int64_t at_ms = pools[index].answers[i].at_ms;
-        if (at_ms != 0 && at_ms >= best_ms && (want_pe == 0 || want_pe == pe->pe_id) &&
-            pe->protocol == protocol && !avoided(pe->pe_id, avoid, avoid_count)) {
-            *ret = *pe;
-            best_ms = at_ms;
-            found = true;
+        const struct answer *a = &pools[index].answers[i];
+        if (a->at_ms == 0 || now_ms - a->at_ms > max_age_ms || (chosen && !a->chosen) ||
+            (want_pe != 0 && want_pe != a->pe.pe_id) || a->pe.protocol != protocol ||
+            avoided(a->pe.pe_id, avoid, avoid_count)) {
+            continue;
+        }
+        if (best == NULL || a->chosen > best->chosen ||
+            (a->chosen == best->chosen && a->at_ms >= best->at_ms)) {
+            best = a;
         }
     }
+    if (best != NULL) {
+        *ret = best->pe;
+    }
     pre_state_unlock();
-    return found;
+    return best != NULL;
 }

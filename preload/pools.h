@@ -43,13 +43,16 @@ struct pool_handle pre_pool_handle_ref(uint16_t index);
 /** The cookies of a pool by index. */
 bool pre_pool_info(uint16_t index, struct pre_pool_info *ret);
 
-/** Remembers an element the daemon gave out. */
+/** Remembers an element the daemon gave out by policy. */
 void pre_pool_answered(uint16_t index, const struct lp_pe *pe, int64_t now_ms);
 /** Forgets an element that failed. */
 void pre_pool_failed(uint16_t index, uint32_t pe_id);
-/** The newest remembered element not older than `max_age_ms` and not in `avoid`. */
+/**
+ * The newest remembered element not older than `max_age_ms` and not in `avoid`; with `chosen` only
+ * among those given out by policy, else also one that came with the pool's name, after these.
+ */
 bool pre_pool_last(uint16_t index, int64_t now_ms, int64_t max_age_ms, const uint32_t *avoid,
                    unsigned avoid_count, uint32_t want_pe, enum transport_protocol protocol,
-                   struct lp_pe *ret);
+                   bool chosen, struct lp_pe *ret);
 
 #endif

@@ -302,7 +302,7 @@ int pre_resolve(const struct pre_question *q, struct lp_pe *ret, uint16_t *ret_p
     int64_t now_ms = pre_now_ms();
     if (sticky_ms != 0 && q->keep_pe == 0 &&
         pre_pool_last(pool, now_ms, sticky_ms, q->avoid, q->avoid_count, q->target->pe_id,
-                      q->socket->protocol, ret)) {
+                      q->socket->protocol, true, ret)) {
         pre_pool_answered(pool, ret, now_ms);
         *ret_pool = pool;
         return 0;
@@ -313,7 +313,7 @@ int pre_resolve(const struct pre_question *q, struct lp_pe *ret, uint16_t *ret_p
     } else if ((err == -ENOTCONN || err == -ETIMEDOUT) &&
                pre_pool_last(pool, now_ms, PRE_STALE_MS, q->avoid, q->avoid_count,
                              q->keep_pe != 0 ? q->keep_pe : q->target->pe_id, q->socket->protocol,
-                             ret)) {
+                             false, ret)) {
         pre_log("rspd does not answer: using element %08x from memory", ret->pe_id);
         err = 0;
     } else {

@@ -34,8 +34,9 @@ enum lp_type {
     LP_RESULT = 3,
 
     /* NAME (a host name) | HANDLE | ADDRESS (a cookie), [JOIN]
-       -> NAME_REPLY: HANDLE, COOKIE4, COOKIE6, NAME (canonical HANDLE.pool.alt) or RESULT -ENOENT
-          (never-seen pool), -ENAMETOOLONG, -EAGAIN (no registrar answers) */
+       -> NAME_REPLY: HANDLE, COOKIE4, COOKIE6, NAME (canonical HANDLE.pool.alt), PE* (not by
+       policy: whom to try if the daemon does not answer RESOLVE) or RESULT -ENOENT (never-seen
+       pool), -ENAMETOOLONG, -EAGAIN (no registrar answers) */
     LP_NAME = 10,
     LP_NAME_REPLY = 11,
     /* HANDLE | ADDRESS (a cookie), [FAMILIES], [PROTOCOL], [COUNT], [TIMEOUT_MS], [AVOID]*,

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define HINTS_LOOKED_AT 16
+
 struct selection {
     struct ag *ag;
     const struct ag_query *query;
@@ -151,6 +153,27 @@ static void select_by_policy(struct selection *s, struct hs *hs, struct ag_answe
     }
 }
 
+/* For a name: who could be tried if the next question went unanswered. From a place drawn anew. */
+static void select_hints(struct selection *s, struct hs *hs, struct ag_answer *ret)
+{
+    struct hs_cursor cursor = {.started = true, .pe_id = (uint32_t)rnd_next(&s->ag->rnd)};
+    const struct hs_element *first = NULL;
+    for (unsigned seen = 0; seen < HINTS_LOOKED_AT && ret->count < AG_HINTS_MAX; seen++) {
+        const struct hs_element *e = hs_pool_element_next(hs, s->query->handle, &cursor);
+        if (e == NULL) {
+            cursor = (struct hs_cursor){.started = false};
+            e = hs_pool_element_next(hs, s->query->handle, &cursor);
+        }
+        if (e == NULL || e == first) {
+            return; /* once round */
+        }
+        first = first == NULL ? e : first;
+        if (filter(s, e)) {
+            add_pick(s->ag, s->query, e, ret);
+        }
+    }
+}
+
 void ag_select(struct ag *ag, struct hs *hs, const struct ag_query *query, struct tm_us now,
                struct ag_answer *ret)
 {
@@ -167,6 +190,8 @@ void ag_select(struct ag *ag, struct hs *hs, const struct ag_query *query, struc
                 select_one(&s, hs, ret);
             } else if (query->count > 0) {
                 select_by_policy(&s, hs, ret);
+            } else {
+                select_hints(&s, hs, ret);
             }
             ret->policy.type = info.policy_type;
             known = true;

@@ -164,9 +164,11 @@ struct ag_query {
     uint32_t want_pe;                 /* 0: by policy */
     uint8_t avoid_count;
     uint32_t avoid[16];
-    uint8_t count; /* 1 … AG_PICKS_MAX; 0: only whether the pool is known, no turn is used up */
+    uint8_t count; /* 1 … AG_PICKS_MAX; 0: whether the pool is known; no turn is used up, and the
+                      picks are any AG_HINTS_MAX that would do now, without regard to the policy */
 };
 #define AG_PICKS_MAX 16
+#define AG_HINTS_MAX 2
 
 /** One chosen element, its addresses already in the order to try (own host: loopback). */
 struct ag_pick {

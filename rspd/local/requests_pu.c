@@ -36,14 +36,29 @@ static const char *resolve_text(int result)
     }
 }
 
+static void put_pick(struct lp_writer *w, const struct ag_pick *pick)
+{
+    size_t mark = lp_nest(w, LP_T_PE);
+    lp_put_u32(w, LP_T_PE_ID, pick->pe_id);
+    lp_put_u32(w, LP_T_PROTOCOL, pick->protocol);
+    lp_put_u32(w, LP_T_PORT, pick->port);
+    for (uint8_t i = 0; i < pick->address_count; i++) {
+        lp_put_address(w, LP_T_ADDRESS, &pick->addresses[i]);
+    }
+    lp_put_policy(w, &pick->policy);
+    lp_put_u32(w, LP_T_HOME_ID, pick->home_id);
+    lp_unnest(w, mark);
+}
+
 /* --- NAME ---------------------------------------------------------------------------------------
  */
 
 /** The pool's cookie goes out; it is made now if the pool is known (or about to be) and has none.
  */
-static void reply_name(struct rq_client *c, uint32_t request, struct pool_handle handle, int result,
-                       bool join)
+static void reply_name(struct rq_client *c, uint32_t request, struct pool_handle handle,
+                       const struct ag_answer *answer, bool join)
 {
+    int result = answer->result;
     struct requests *rq = c->rq;
     struct cookie cookie;
     struct lp_writer w;
@@ -69,6 +84,9 @@ static void reply_name(struct rq_client *c, uint32_t request, struct pool_handle
     lp_put_address(&w, LP_T_COOKIE6, &cookie.v6);
     if (name_from_handle(handle, rq->env.settings->suffixes.items[0], name, sizeof(name)) > 0) {
         lp_put_str(&w, LP_T_NAME, name);
+    }
+    for (uint8_t i = 0; i < answer->count; i++) {
+        put_pick(&w, &answer->picks[i]);
     }
     (void)rq_send(c, &w, request, -1);
 }
@@ -108,20 +126,6 @@ void rq_name(struct rq_client *c, const struct lp_message *msg)
 /* --- RESOLVE ------------------------------------------------------------------------------------
  */
 
-static void put_pick(struct lp_writer *w, const struct ag_pick *pick)
-{
-    size_t mark = lp_nest(w, LP_T_PE);
-    lp_put_u32(w, LP_T_PE_ID, pick->pe_id);
-    lp_put_u32(w, LP_T_PROTOCOL, pick->protocol);
-    lp_put_u32(w, LP_T_PORT, pick->port);
-    for (uint8_t i = 0; i < pick->address_count; i++) {
-        lp_put_address(w, LP_T_ADDRESS, &pick->addresses[i]);
-    }
-    lp_put_policy(w, &pick->policy);
-    lp_put_u32(w, LP_T_HOME_ID, pick->home_id);
-    lp_unnest(w, mark);
-}
-
 static void reply_resolved(struct rq_client *c, uint32_t request, struct pool_handle handle,
                            const struct ag_answer *answer)
 {
@@ -155,7 +159,7 @@ void rq_answered(struct rq_pending *p, const struct ag_answer *answer)
     struct rq_client *c = p->client;
     p->ag_request = 0;
     if (p->kind == RQ_NAME) {
-        reply_name(c, p->request, rq_handle(p), answer->result, p->join);
+        reply_name(c, p->request, rq_handle(p), answer, p->join);
     } else if (p->kind == RQ_RESOLVE) {
         reply_resolved(c, p->request, rq_handle(p), answer);
     } else {

@@ -85,6 +85,7 @@ class FakeDaemon:
         self.result = {}     # request name -> errno to answer
         self.garbage = set() # request names answered by octets that do not parse
         self.hello_fails = False
+        self.hints = False   # the first element comes with the name
         self.next = 0
         self.in_order = False # the first that fits, instead of one after the other
         self.next_pe = 0x1000
@@ -232,7 +233,8 @@ class FakeDaemon:
                    tlv("LP_T_HANDLE", handle) +
                    tlv("LP_T_COOKIE4", socket.inet_aton(self.cookie4(handle))) +
                    tlv("LP_T_COOKIE6", socket.inet_pton(socket.AF_INET6, self.cookie6(handle))) +
-                   tlv("LP_T_NAME", handle + self.suffixes[0]))
+                   tlv("LP_T_NAME", handle + self.suffixes[0]) +
+                   (self.pools[handle][0].encode() if self.hints else b""))
 
     def _lp_resolve(self, client, request, body):
         handle = self._handle(body)

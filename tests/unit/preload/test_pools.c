@@ -60,17 +60,52 @@ Test(pools, last_answers)
         pe.pe_id = id;
         pre_pool_answered(info.index, &pe, 1000 + id);
     }
-    cr_assert(pre_pool_last(info.index, 2000, 30000, NULL, 0, 0, TRANSPORT_TCP, &got));
+    cr_assert(pre_pool_last(info.index, 2000, 30000, NULL, 0, 0, TRANSPORT_TCP, false, &got));
     cr_assert_eq(got.pe_id, 6, "the newest");
     uint32_t avoid[] = {6, 5};
-    cr_assert(pre_pool_last(info.index, 2000, 30000, avoid, 2, 0, TRANSPORT_TCP, &got));
+    cr_assert(pre_pool_last(info.index, 2000, 30000, avoid, 2, 0, TRANSPORT_TCP, false, &got));
     cr_assert_eq(got.pe_id, 4);
-    cr_assert_not(pre_pool_last(info.index, 2000, 30000, NULL, 0, 1, TRANSPORT_TCP, &got),
+    cr_assert_not(pre_pool_last(info.index, 2000, 30000, NULL, 0, 1, TRANSPORT_TCP, false, &got),
                   "only the last four are kept");
-    cr_assert(pre_pool_last(info.index, 2000, 30000, NULL, 0, 3, TRANSPORT_TCP, &got));
-    cr_assert_not(pre_pool_last(info.index, 2000, 30000, NULL, 0, 0, TRANSPORT_UDP, &got));
-    cr_assert_not(pre_pool_last(info.index, 40000, 30000, NULL, 0, 0, TRANSPORT_TCP, &got));
+    cr_assert(pre_pool_last(info.index, 2000, 30000, NULL, 0, 3, TRANSPORT_TCP, false, &got));
+    cr_assert_not(pre_pool_last(info.index, 2000, 30000, NULL, 0, 0, TRANSPORT_UDP, false, &got));
+    cr_assert_not(pre_pool_last(info.index, 40000, 30000, NULL, 0, 0, TRANSPORT_TCP, false, &got));
     pre_pool_failed(info.index, 6);
-    cr_assert(pre_pool_last(info.index, 2000, 30000, NULL, 0, 0, TRANSPORT_TCP, &got));
+    cr_assert(pre_pool_last(info.index, 2000, 30000, NULL, 0, 0, TRANSPORT_TCP, false, &got));
     cr_assert_eq(got.pe_id, 5);
+}
+
+/* A daemon without CPU time may leave the first question of a process unanswered: then the elements
+ * that came with the name do, but not for stickiness, which keeps what the policy chose. */
+Test(pools, elements_that_came_with_the_name)
+{
+    struct pre_pool_info info;
+    struct lp_pe got;
+    uint8_t octets[1024];
+    struct lp_writer w;
+    struct lp_message reply;
+    const struct ip_address v4 = {.family = IP_V4, .octets = {10, 0, 0, 1}};
+    lp_begin(&w, octets, sizeof(octets), LP_NAME_REPLY, 1);
+    lp_put_handle(&w, pool_handle_of("web"));
+    size_t mark = lp_nest(&w, LP_T_PE);
+    lp_put_u32(&w, LP_T_PE_ID, 7);
+    lp_put_u32(&w, LP_T_PROTOCOL, TRANSPORT_TCP);
+    lp_put_u32(&w, LP_T_PORT, 80);
+    lp_put_address(&w, LP_T_ADDRESS, &v4);
+    lp_unnest(&w, mark);
+    int len = lp_finish(&w);
+    cr_assert_eq(lp_parse(octets, (size_t)len, &reply), 0);
+    cr_assert(pre_pool_learn(&reply, NULL, 1000, &info));
+    cr_assert_not(pre_pool_last(info.index, 1001, 30000, NULL, 0, 0, TRANSPORT_TCP, true, &got));
+    cr_assert(pre_pool_last(info.index, 1001, 30000, NULL, 0, 0, TRANSPORT_TCP, false, &got));
+    cr_assert_eq(got.pe_id, 7);
+    cr_assert_eq(got.port, 80);
+    struct lp_pe chosen = {.pe_id = 8, .protocol = TRANSPORT_TCP, .port = 81, .address_count = 1};
+    pre_pool_answered(info.index, &chosen, 900);
+    cr_assert(pre_pool_last(info.index, 1001, 30000, NULL, 0, 0, TRANSPORT_TCP, false, &got));
+    cr_assert_eq(got.pe_id, 8, "older, but the policy's");
+    pre_pool_answered(info.index, &(struct lp_pe){.pe_id = 7, .protocol = TRANSPORT_TCP}, 1002);
+    cr_assert(pre_pool_learn(&reply, NULL, 1003, &info));
+    cr_assert(pre_pool_last(info.index, 1004, 30000, NULL, 0, 7, TRANSPORT_TCP, true, &got),
+              "a name does not take away that the policy chose it");
 }

@@ -75,7 +75,10 @@ Test(agent_resolution, a_look_does_not_move_the_turn)
         struct ag_query look = fx_query("web");
         look.count = 0;
         cr_assert_eq(ag_resolve(fx->ag, &look, 100 + i, fx->now, &answer), 1);
-        cr_assert_neq(answer.result, -ENOENT);
+        cr_assert_eq(answer.result, 0);
+        /* whom to try if the next question goes unanswered, each once */
+        cr_assert_eq(answer.count, 2);
+        cr_assert_eq(answer.picks[0].pe_id + answer.picks[1].pe_id, 3);
         cr_assert_eq(resolve(fx, "web", i, &answer), 1);
         hits[answer.picks[0].pe_id]++;
     }
