@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "rspd/local/rundir.h"
+
 struct life_pe {
     uint32_t pe_id; /* first: the key of the tree */
     int read_fd;
@@ -68,14 +70,6 @@ static void pe_close(void *ptr)
 int life_new(struct loop *loop, const char *runtime_dir, life_gone_fn gone, void *ctx,
              struct life **ret)
 {
-    char path[4096];
-    int n = snprintf(path, sizeof(path), "%s/life", runtime_dir);
-    if (n < 0 || (size_t)n >= sizeof(path)) {
-        return -ENAMETOOLONG;
-    }
-    if (mkdir(path, 0700) < 0 && errno != EEXIST) {
-        return -errno;
-    }
     struct life *life = (struct life *)calloc(1, sizeof(*life));
     if (life == NULL) {
         return -ENOMEM;
@@ -83,9 +77,9 @@ int life_new(struct loop *loop, const char *runtime_dir, life_gone_fn gone, void
     life->loop = loop;
     life->gone = gone;
     life->ctx = ctx;
-    life->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    life->dir_fd = rundir_open(runtime_dir, "life");
     if (life->dir_fd < 0) {
-        int r = -errno;
+        int r = life->dir_fd;
         free(life);
         return r;
     }

@@ -8,8 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include "rspd/local/rundir.h"
 
 #define BOOT_ID_MAX     64
 #define RECORD_FILE_MAX 8192
@@ -35,21 +36,13 @@ static void read_boot_id(char *out, size_t size)
 
 int records_new(const char *runtime_dir, struct records **ret)
 {
-    char path[4096];
-    int n = snprintf(path, sizeof(path), "%s/pe", runtime_dir);
-    if (n < 0 || (size_t)n >= sizeof(path)) {
-        return -ENAMETOOLONG;
-    }
-    if (mkdir(path, 0700) < 0 && errno != EEXIST) {
-        return -errno;
-    }
     struct records *records = (struct records *)calloc(1, sizeof(*records));
     if (records == NULL) {
         return -ENOMEM;
     }
-    records->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    records->dir_fd = rundir_open(runtime_dir, "pe");
     if (records->dir_fd < 0) {
-        int r = -errno;
+        int r = records->dir_fd;
         free(records);
         return r;
     }
