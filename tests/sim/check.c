@@ -99,7 +99,7 @@ static bool check_equal(struct world *w, int a, int b)
     return true;
 }
 
-/* The checksum of a home, from scratch. */
+/* enrp:E-71, E-72: the checksum of a home, from scratch. */
 static uint16_t checksum(struct hs *hs, uint32_t home)
 {
     uint64_t sum = 0;

@@ -83,7 +83,7 @@ Test(handlespace, refuses_invalid_values)
     close_hs(hs);
 }
 
-/* P-33, P-34: the pool is as its first element made it. */
+/* policies:P-33, P-34: the pool is as its first element made it. */
 Test(handlespace, refuses_what_does_not_fit_the_pool)
 {
     struct hs *hs = open_hs(&NO_LIMITS);
@@ -244,7 +244,7 @@ Test(handlespace, iterates_homes_under_change)
     close_hs(hs);
 }
 
-/* parameters.md §7 */
+/* enrp:E-67, E-71, E-72, parameters:P-25, P-26: parameters.md §7 */
 Test(handlespace, checksum_vectors)
 {
     struct hs *hs = open_hs(&NO_LIMITS);

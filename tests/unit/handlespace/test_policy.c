@@ -80,7 +80,7 @@ static void expect(struct hs *hs, size_t k, const char *text)
     }
 }
 
-/* P-5: starts at the head, head advances by one. */
+/* parameters:P-24, policies:P-4, P-5: starts at the head, head advances by one. */
 Test(policy, rr_exact)
 {
     struct hs *hs = open_hs(&NO_LIMITS);
@@ -154,7 +154,7 @@ Test(policy, rr_with_a_filter_stays_fair)
     close_hs(hs);
 }
 
-/* P-19 … P-22; an update shows in the very next answer. */
+/* policies:P-19 … P-22; an update shows in the very next answer. */
 Test(policy, lu_order_and_ties)
 {
     struct hs *hs = open_hs(&NO_LIMITS);

@@ -69,7 +69,7 @@ static void step(struct fx *fx, struct ag_local *local, enum ag_pe_event ev)
     ag_pe_fsm(fx->ag, local, ev, fx->now);
 }
 
-/* … … A-67 */
+/* … … A-67 */
 Test(agent_fsm, every_state_with_every_event)
 {
     for (size_t r = 0; r < sizeof(TABLE) / sizeof(TABLE[0]); r++) {

@@ -235,3 +235,19 @@ Test(agent_quarantine, bounded_and_harmless)
     cr_assert_eq(fx->ag->suspect_count, 0);
     fx_free(fx);
 }
+
+/* A-93: nobody has sent to them: what befalls associations and requests is no report of an element
+ */
+Test(agent_quarantine, nothing_is_reported_unasked)
+{
+    struct fx *fx = fx_new(NULL);
+    struct ag_answer answer;
+    struct ag_query q = fx_query("web");
+    uint64_t assoc = with_pool(fx, 3);
+    ag_assoc_down(fx->ag, assoc, fx->now);
+    cr_assert_eq(ag_resolve(fx->ag, &q, 3, fx->now, &answer), 1);
+    fx_pass(fx, 60000);
+    cr_assert_eq(fx_count(fx, ASAP_ENDPOINT_UNREACHABLE), 0);
+    cr_assert_eq(fx->ag->suspect_count, 0);
+    fx_free(fx);
+}

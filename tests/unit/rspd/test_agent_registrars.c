@@ -8,7 +8,7 @@ static size_t listed(struct fx *fx)
     return ag_registrars(fx->ag, info, AG_REGISTRARS_MAX + 1);
 }
 
-/* A-102 … A-104 */
+/* … A-104 */
 Test(agent_registrars, announced_ones_live_until_t7)
 {
     struct fx *fx = fx_new(NULL);
@@ -148,8 +148,7 @@ static unsigned take_connects(struct fx *fx, uint64_t *assocs, unsigned max)
     return n;
 }
 
-/* A-107, A-108, A-110 … A-113: three at a time, T5 doubles to its cap, another set, one is picked
- */
+/* A-107 … A-113: three at a time, T5 doubles to its cap, another set, one is picked */
 Test(agent_registrars, hunts_three_at_a_time)
 {
     struct fx *fx = fx_new(NULL);

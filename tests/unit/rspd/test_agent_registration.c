@@ -619,6 +619,7 @@ Test(agent_addresses, changes_are_registered)
     fx_free(fx);
 }
 
+/* */
 Test(agent_addresses, sctp_registers_several)
 {
     struct fx *fx = fx_new(NULL);
@@ -678,6 +679,7 @@ Test(agent_addresses, loopback_stays_here)
     fx_free(fx);
 }
 
+/* */
 Test(agent_addresses, bound_listener_registers_its_own_address_only)
 {
     struct fx *fx = fx_new(NULL);

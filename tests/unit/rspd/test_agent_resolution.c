@@ -19,7 +19,7 @@ static void fill(struct fx *fx, uint64_t assoc, const char *handle, uint32_t n)
     fx_drop(fx);
 }
 
-/* */
+/* */
 Test(agent_resolution, asks_the_home_registrar)
 {
     struct fx *fx = fx_new(NULL);

@@ -404,7 +404,7 @@ Test(agent_sim, registrar_restarts, .timeout = 60)
     world_free(w);
 }
 
-/* one of two registrars dies: its PEs move to the other */
+/* one of two registrars dies: its PEs move to the other */
 Test(agent_sim, moves_to_the_other_registrar, .timeout = 60)
 {
     struct world *w = world_new(2);

@@ -114,7 +114,7 @@ static void with_multicast(struct enrp_settings *set)
     set->multicast = true;
 }
 
-/* E-7, E-16, E-48: one copy to each, receiver 0, and one to the group. */
+/* E-66, E-7, E-16, E-48: one copy to each, receiver 0, and one to the group. */
 Test(enrp_peers, heartbeat)
 {
     struct ex *ex = ex_new(with_multicast);
@@ -251,7 +251,7 @@ Test(enrp_peers, addresses)
     ex_free(ex);
 }
 
-/* E-21: all that live, without the one who asks. */
+/* E-45, E-21: all that live, without the one who asks. */
 Test(enrp_peers, list)
 {
     struct ex *ex = ex_serving(NULL);
@@ -394,4 +394,20 @@ Test(enrp_peers, profiles)
     cr_assert_leq(s.last_heard_ms + s.no_response_ms + s.takeover_delay_ms, 6000);
     enrp_settings_profile(&s, ENRP_PROFILE_FAST);
     cr_assert_leq(s.last_heard_ms + s.no_response_ms + s.takeover_delay_ms, 1000);
+}
+
+/* E-8: for us, for nobody in particular, or for somebody else, as rsplib would not look at it. */
+Test(enrp_peers, receiver_is_not_looked_at)
+{
+    const uint32_t receivers[] = {ME, 0, 77};
+    for (int i = 0; i < 3; i++) {
+        struct ex *ex = ex_serving(NULL);
+        ex_peer(ex, 1, 1, 1);
+        ex_drop(ex);
+        ex_begin(ex, ENRP_LIST_REQUEST, 1)->receiver_id = receivers[i];
+        ex_arrives(ex, 1);
+        ex_expect(ex, ENRP_LIST_RESPONSE);
+        cr_assert_eq(ex->msg.receiver_id, 1);
+        ex_free(ex);
+    }
 }

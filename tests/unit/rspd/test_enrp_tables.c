@@ -395,7 +395,7 @@ Test(enrp_tables, back_off)
     ex_free(ex);
 }
 
-/* Both have an association with it: see the head of enrp_updates.c. */
+/* E-67: Both have an association with it: see the head of enrp_updates.c. */
 Test(enrp_tables, two_homes)
 {
     const struct {

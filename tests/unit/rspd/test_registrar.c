@@ -300,7 +300,7 @@ Test(registrar, identifier_taken)
     join("web", 7, OTHER_HOST);
 }
 
-/* asap: … A-70 */
+/* asap: … A-70 */
 Test(registrar, deregistration)
 {
     join("web", 7, PE_HOST);
@@ -322,7 +322,7 @@ Test(registrar, deregistration)
     cr_assert_eq(hs_pool_count(b.hs), 0);
 }
 
-/* asap:A-73: the PE is told, unless switched off */
+/* asap: the PE is told, unless switched off */
 Test(registrar, life_expires)
 {
     b.set.keep_alive_ms = 0;
@@ -505,8 +505,8 @@ Test(registrar, refusals_are_not_all_said)
 }
 
 /*
- * Every message type in every state of a PE: what is answered, and whether the PE is still there.
- * States: no such PE; registered and waiting; being asked.
+ * asap:A-15. Every message type in every state of a PE: what is answered, and whether the PE is
+ * still there. States: no such PE; registered and waiting; being asked.
  */
 Test(registrar, types_and_states)
 {

@@ -17,7 +17,7 @@ Test(resolution, unknown_pool)
     cr_assert_eq(b.reply.flags, 0);
 }
 
-/* asap: with policy also for Round Robin; no ASAP transport */
+/* asap: with policy also for Round Robin; no ASAP transport */
 Test(resolution, known_pool)
 {
     join("web", 7, PE_HOST);
@@ -64,7 +64,8 @@ Test(resolution, item_count)
     cr_assert_eq(b.reply.element_count, 128);
 }
 
-/* policies:P-5, P-22 through the wire, and the policy parameter of the first one listed */
+/* asap:A-85,
+ * policies:P-5, P-22 through the wire, and the policy parameter of the first one listed */
 Test(resolution, follows_the_policy)
 {
     for (uint32_t i = 1; i <= 3; i++) {

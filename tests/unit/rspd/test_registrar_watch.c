@@ -35,6 +35,7 @@ Test(watch, asks_and_is_answered)
     cr_assert(!b.reply.has_pe_id);
 }
 
+/* asap, enrp:E-84 */
 Test(watch, spreads_many)
 {
     unsigned in_first_half = 0;

@@ -325,6 +325,7 @@ static void pair_start(struct side *s, struct other *o)
 
 /* ---- the cases ---- */
 
+/* asap: over SCTP, one message is one user message, with its PPID. */
 static void case_exchange(void)
 {
     static uint8_t big[MIDSIZE];

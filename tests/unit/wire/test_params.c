@@ -73,7 +73,7 @@ Test(params, dccp_transport)
     cr_assert(ip_address_equal(&t.addresses[0], &v6));
 }
 
-/* P-10 to P-13. */
+/* P-10 … P-13. */
 Test(params, tcp_udp_and_udplite_transports)
 {
     (void)transport_both_ways("00050010 00070000 00010008 0a010101", TRANSPORT_TCP);

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the registrar lets be told to its peers (asap: ): its hooks for ENRP. */
+#include "registrar_fixture.h"
+
+static struct {
+    unsigned registered, removed;
+    uint32_t pe_id;
+    uint32_t home_id;
+    bool by_itself;
+    bool there; /* while it was told */
+} told_peers;
+
+static void on_registered(void *ctx, const struct hs_element *element, struct tm_us now)
+{
+    (void)ctx;
+    (void)now;
+    told_peers.registered++;
+    told_peers.pe_id = element->pe_id;
+    told_peers.home_id = element->home_id;
+    told_peers.there = hs_find(b.hs, element->handle, element->pe_id) != NULL;
+}
+
+static void on_removed(void *ctx, const struct hs_element *element, bool by_itself,
+                       struct tm_us now)
+{
+    (void)ctx;
+    (void)now;
+    told_peers.removed++;
+    told_peers.pe_id = element->pe_id;
+    told_peers.home_id = element->home_id;
+    told_peers.by_itself = by_itself;
+}
+
+static void open_with_peers(void)
+{
+    static const struct rg_hooks hooks = {.registered = on_registered, .removed = on_removed};
+    open_bench();
+    memset(&told_peers, 0, sizeof(told_peers));
+    rg_set_hooks(b.rg, &hooks);
+}
+
+TestSuite(told, .init = open_with_peers, .fini = close_bench);
+
+/* asap:A-62: a granted registration, and each that repeats it; with what is in the handlespace */
+Test(told, registrations)
+{
+    join("web", 7, PE_HOST);
+    cr_assert_eq(told_peers.registered, 1);
+    cr_assert_eq(told_peers.pe_id, 7);
+    cr_assert_eq(told_peers.home_id, RG_ID);
+    cr_assert(told_peers.there);
+    join("web", 7, PE_HOST);
+    cr_assert_eq(told_peers.registered, 2);
+    cr_assert_eq(told_peers.removed, 0);
+}
+
+/* asap:A-62: nothing where it was refused */
+Test(told, nothing_of_refusals)
+{
+    join("web", 7, PE_HOST);
+    struct pool_element *pe = prepare_pe("web", 8, PE_HOST);
+    pe->policy = (struct policy){.type = POLICY_RAND};
+    say(PE_HOST);
+    expect_response(PE_HOST, ASAP_REGISTRATION_RESPONSE, CAUSE_INCONSISTENT_POLICY);
+    cr_assert_eq(told_peers.registered, 1);
+    cr_assert_eq(told_peers.removed, 0);
+}
+
+/* asap:A-71: once it is removed, whoever removed it */
+Test(told, removals)
+{
+    join("web", 7, PE_HOST);
+    leave("web", 7, PE_HOST);
+    expect_response(PE_HOST, ASAP_DEREGISTRATION_RESPONSE, 0);
+    cr_assert_eq(told_peers.removed, 1);
+    cr_assert_eq(told_peers.pe_id, 7);
+    cr_assert_eq(told_peers.home_id, RG_ID);
+    cr_assert_not(registered("web", 7));
+    join("web", 8, PE_HOST);
+    rg_assoc_down(b.rg, PE_HOST, b.now);
+    pass_ms(60000);
+    cr_assert_eq(told_peers.removed, 2);
+    cr_assert_eq(told_peers.pe_id, 8);
+}
+
+/* asap:A-72: neither where it was refused, nor where there was nothing to remove */
+Test(told, nothing_where_nothing_was_removed)
+{
+    join("web", 7, PE_HOST);
+    leave("web", 7, OTHER_HOST);
+    cr_assert(told(OTHER_HOST));
+    cr_assert_gt(b.reply.cause_count, 0);
+    leave("web", 9, PE_HOST);
+    expect_response(PE_HOST, ASAP_DEREGISTRATION_RESPONSE, 0);
+    cr_assert_eq(told_peers.removed, 0);
+    cr_assert(registered("web", 7));
+}
