@@ -396,6 +396,8 @@ static int start_local(struct daemon *d, char *error, size_t size)
                                .handlespace = handlespace,
                                .is_registrar = is_registrar,
                                .status = fill_status,
+                               .peers = enrp_side_peers,
+                               .leave = machines_retire,
                                .settle = machines_drain,
                                .ctx = d};
     d->requests = requests_new(&env);

@@ -179,6 +179,46 @@ void enrp_side_heard(void *ctx, const struct ip_address *source, uint16_t source
     }
 }
 
+/* --- what is told of them ------------------------------------------------------------------------
+ */
+
+size_t enrp_side_peers(void *ctx, struct requests_peer *ret, size_t max)
+{
+    struct daemon *d = (struct daemon *)ctx;
+    static struct enrp_peer_info list[ENRP_PEERS_MAX]; /* loop thread only */
+    struct tm_us now = loop_now(d->loop);
+    if (d->en == NULL || max == 0) {
+        return 0;
+    }
+    size_t n = enrp_peers(d->en, list, max - 1 < ENRP_PEERS_MAX ? max - 1 : ENRP_PEERS_MAX);
+    ret[0] = (struct requests_peer){.id = d->registrar_id,
+                                    .self = true,
+                                    .state = enrp_phase_name(enrp_phase(d->en)),
+                                    .heard_ms = 0,
+                                    .elements = hs_home_count(d->hs, d->registrar_id),
+                                    .checksum = hs_checksum(d->hs, d->registrar_id)};
+    for (size_t i = 0; i < n; i++) {
+        const struct enrp_peer_info *peer = &list[i];
+        int64_t age = tm_diff_ms(now, peer->last_heard);
+        ret[i + 1] = (struct requests_peer){.id = peer->id,
+                                            .connected = peer->connected,
+                                            .configured = peer->is_static,
+                                            .resync = peer->resync,
+                                            .state = enrp_peer_state_name(peer->state),
+                                            .port = peer->port,
+                                            .address_count = peer->address_count,
+                                            .heard_ms = peer->last_heard.us == 0 ? UINT64_MAX
+                                                        : age > 0                ? (uint64_t)age
+                                                                                 : 0,
+                                            .elements = peer->elements,
+                                            .checksum = peer->checksum,
+                                            .told = peer->told,
+                                            .told_checksum = peer->told_checksum};
+        memcpy(ret[i + 1].addresses, peer->addresses, sizeof(peer->addresses));
+    }
+    return n + 1;
+}
+
 /* --- coming and going ----------------------------------------------------------------------------
  */
 

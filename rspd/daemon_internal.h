@@ -106,6 +106,8 @@ void machines_ag_settings(const struct settings *s, struct ag_settings *ret);
 
 /** The registrar leaves the scope, handing over what it has; then it is stopped. */
 void machines_leave(struct daemon *d);
+/** Somebody wants that, for good: 0, -ENOENT, -EHOSTUNREACH as in struct requests_env. */
+int machines_retire(void *ctx);
 
 /* daemon_enrp.c */
 extern const struct tp_callbacks enrp_side_callbacks;
@@ -125,6 +127,8 @@ bool enrp_side_serves(const struct daemon *d);
 bool enrp_side_joining(const struct daemon *d);
 /** The phase may have changed. */
 void enrp_side_phase(struct daemon *d);
+/** For struct requests_env. */
+size_t enrp_side_peers(void *ctx, struct requests_peer *ret, size_t max);
 /** An event of the machine was told. */
 void enrp_side_event(struct daemon *d, const struct event *event);
 

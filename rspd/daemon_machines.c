@@ -217,6 +217,22 @@ void machines_leave(struct daemon *d)
     }
 }
 
+int machines_retire(void *ctx)
+{
+    struct daemon *d = (struct daemon *)ctx;
+    if (d->rg == NULL) {
+        return -ENOENT;
+    }
+    if (d->role.registrar) {
+        if (enrp_peers_alive(d->en) == 0) {
+            return -EHOSTUNREACH;
+        }
+        role_retire(&d->role);
+        apply_role(d);
+    }
+    return 0;
+}
+
 void machines_role(struct daemon *d)
 {
     struct tm_us now = loop_now(d->loop);

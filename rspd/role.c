@@ -124,6 +124,15 @@ bool role_step(struct role *role, const struct role_view *view, struct tm_us now
     return watch(role, view, now);
 }
 
+void role_retire(struct role *role)
+{
+    role->settings.mode = ROLE_NO;
+    role->registrar = false;
+    role->decided = true;
+    role->decide_at = TM_NEVER;
+    because(role, "told to leave; the next start decides anew");
+}
+
 struct tm_us role_next(const struct role *role)
 {
     return role->decide_at;

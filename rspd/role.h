@@ -54,6 +54,8 @@ void role_init(struct role *role, const struct role_settings *settings, uint64_t
  * the outcome (registrar or not, decided or not) changed.
  */
 bool role_step(struct role *role, const struct role_view *view, struct tm_us now);
+/** Somebody said so: is none from now on, until started anew. */
+void role_retire(struct role *role);
 /** When role_step() wants to be called for time's sake. */
 struct tm_us role_next(const struct role *role);
 

@@ -476,6 +476,29 @@ static void on_retry(void *ctx, struct tm_us now)
 
 /* ---- receiving ---- */
 
+/*
+ * An association over several paths must outlive the loss of all but one of them: so many losses in
+ * a row as take each path down, and one more, for whichever path they are counted on. The kernel
+ * takes no more than the paths' own limits together, so these are raised for that moment.
+ */
+static void bear_lost_paths(const struct tp_endpoint *ep, sctp_assoc_t id, size_t paths)
+{
+    const struct tp_config *c = &ep->tp->config;
+    struct sctp_paddrparams path = {.spp_assoc_id = id,
+                                    .spp_pathmaxrxt = (uint16_t)(c->path_max_retrans + 1)};
+    struct sctp_assocparams assoc = {.sasoc_assoc_id = id};
+    uint32_t wanted = (uint32_t)paths * (c->path_max_retrans + 1);
+    if (paths < 2 || wanted <= c->assoc_max_retrans || c->path_max_retrans == 0) {
+        return;
+    }
+    assoc.sasoc_asocmaxrxt = (uint16_t)wanted;
+    /* None of them is vital: without it a lost network may cost a registration. */
+    (void)set(of(ep)->fd, SCTP_PEER_ADDR_PARAMS, &path, sizeof(path));
+    (void)set(of(ep)->fd, SCTP_ASSOCINFO, &assoc, sizeof(assoc));
+    path.spp_pathmaxrxt = (uint16_t)c->path_max_retrans;
+    (void)set(of(ep)->fd, SCTP_PEER_ADDR_PARAMS, &path, sizeof(path));
+}
+
 static void on_assoc_up(struct tp_endpoint *ep, sctp_assoc_t id)
 {
     struct ip_address peers[TP_PEERS_MAX];
@@ -487,6 +510,7 @@ static void on_assoc_up(struct tp_endpoint *ep, sctp_assoc_t id)
         count = unpack(packed, n, peers, TP_PEERS_MAX, &port);
         sctp_freepaddrs(packed);
     }
+    bear_lost_paths(ep, id, count);
     /* None when it has ended already: its end is the next event, and both are told. */
     tp_on_up(ep, id, peers, count, port);
 }

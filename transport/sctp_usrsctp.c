@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * SCTP in user space over UDP (RFC 6951): libusrsctp in one thread, below our own UDP socket
- * (transport.md §4.2, recipe B).
+ * SCTP in user space over UDP (RFC 6951): libusrsctp in one thread (transport.md §4.2, recipe B).
  *
  * The stack knows a peer by a pointer; ours is the number of its (address, UDP port) in udp.c's
  * table. Numbers are registered with the stack when first given out and stay registered: taking
@@ -11,10 +10,10 @@
  *
  * Time: the stack has no "next timeout", it must be told how much time has passed. While something
  * is unacknowledged, being opened or ended, or a heartbeat has not been answered, it hears every
- * 10 ms; without associations never (T-12); with idle ones every 120 ms, which makes heartbeats up
- * to that much late. A single idle one has only its heartbeat timer, which runs out one interval
- * and 1.5 RTO after the last heartbeat at the latest: it is looked at then. Before every input and
- * output the time is brought up to date, so that a timer started then has its full length.
+ * 10 ms; without associations never (T-12); with idle ones every 120 ms or a quarter of the
+ * heartbeat interval, which makes heartbeats up to that much late. A single idle one has only its
+ * heartbeat timer, which runs out one interval and 1.5 RTO after the last heartbeat at the latest:
+ * it is looked at then. Before input and output the time is brought up to date.
  */
 #include "transport/ootb.h"
 #include "transport/tp_internal.h"
@@ -131,16 +130,17 @@ static int output(void *addr, void *octets, size_t len, uint8_t tos, uint8_t set
 
 static void arm(struct stack *s)
 {
+    const struct tp_config *c = &s->tp->config;
+    const int64_t slow_ms = c->heartbeat_ms / 4 < SLOW_MS ? c->heartbeat_ms / 4 : SLOW_MS;
     struct tm_us now = loop_now(s->tp->loop);
     struct tm_us due = TM_NEVER;
     if (s->active.head != NULL || s->doubt) {
         due = tm_add_ms(now, FAST_MS);
     } else if (tm_before(now, s->linger_until)) {
-        due = tm_add_ms(now, SLOW_MS);
+        due = tm_add_ms(now, slow_ms);
     } else if (s->records > 0) {
-        const struct tp_config *c = &s->tp->config;
         struct tm_us beat = tm_add_ms(s->beaten, (int64_t)c->heartbeat_ms + c->rto_min_ms * 3 / 2);
-        due = s->beaten.us != 0 && tm_before(now, beat) ? beat : tm_add_ms(now, SLOW_MS);
+        due = s->beaten.us != 0 && tm_before(now, beat) ? beat : tm_add_ms(now, slow_ms);
     }
     if (!s->running && !tm_is_never(due)) {
         s->running = true;
@@ -152,7 +152,7 @@ static void arm(struct stack *s)
     }
 }
 
-/* The stack has just been told the time: the next look is counted from now. */
+/* The stack has just been told the time. */
 static void put_off(struct stack *s)
 {
     if (!tm_due(s->due, loop_now(s->tp->loop))) {

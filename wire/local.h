@@ -81,7 +81,10 @@ enum lp_type {
     LP_STATUS_REPLY = 35,
     /* [HANDLE] -> RESULT 0, then EVENT* */
     LP_MONITOR = 36,
-    LP_EVENT = 37
+    LP_EVENT = 37,
+    /* -> RESULT: this host's registrar hands over what it owns and stops being one; for root and
+       the daemon's user. -ENOENT: it is none; -EHOSTUNREACH: there is no other one */
+    LP_REGISTRAR_LEAVE = 40
 };
 
 /** TLV types. u32 unless another type is named; str: UTF-8 without terminator; oct: octets. */
@@ -129,7 +132,7 @@ enum lp_tlv {
     LP_T_POOL, /* HANDLE, POLICY, PROTOCOL, PES, [COOKIE4], [OWNER_UID] */
     LP_T_PE,   /* HANDLE, PE_ID, PROTOCOL, PORT, ADDRESS*, POLICY, HOME_ID, STATE, LOAD, AGE_MS, and
                   for   local ones LOCAL, PID, OWNER_UID, CAPACITY, CONNECTIONS, [REASON] */
-    LP_T_REGISTRAR, /* HOME_ID, ADDRESS*, PORT, STATE, AGE_MS, [LOCAL] */
+    LP_T_REGISTRAR, /* HOME_ID, ADDRESS*, PORT, STATE, AGE_MS, [LOCAL], [PEER] */
     LP_T_HOME_ID,
     LP_T_STATE,  /* str: "up", "withheld", "draining", "quarantined" … */
     LP_T_REASON, /* str */
@@ -153,7 +156,15 @@ enum lp_tlv {
     LP_T_SCOPE,    /* str */
     LP_T_PROGRAM,  /* str: what runs under PID */
     LP_T_WANT_PE,  /* the id of the one element that will do */
-    LP_T_JOIN      /* 1: the asker will register there; a cookie for a never-seen pool too */
+    LP_T_JOIN,     /* 1: the asker will register there; a cookie for a never-seen pool too */
+    LP_T_PEER,     /* in REGISTRAR, from a registrar: STATE, PORT (ENRP's), AGE_MS (heard), PES (it
+                      owns), CHECKSUM (of these), [CHECKSUM_TOLD] (by itself), CONNECTED,
+                      CONFIGURED, RESYNC; of itself: STATE, PES, CHECKSUM */
+    LP_T_CHECKSUM, /* 16 bits */
+    LP_T_CHECKSUM_TOLD,
+    LP_T_CONNECTED,  /* 0, 1 */
+    LP_T_CONFIGURED, /* 0, 1: a peer given by hand */
+    LP_T_RESYNC      /* 0, 1: its table is being asked for */
 };
 
 enum lp_client_kind { LP_CLIENT_SHIM = 1, LP_CLIENT_LIBRSP = 2, LP_CLIENT_TOOL = 3 };

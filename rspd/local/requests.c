@@ -514,6 +514,7 @@ static request_fn handler_of(uint16_t type)
         {LP_POOL_LIST, rq_list},
         {LP_PE_LIST, rq_list},
         {LP_REGISTRAR_LIST, rq_registrar_list},
+        {LP_REGISTRAR_LEAVE, rq_registrar_leave},
         {LP_STATUS, status},
         {LP_MONITOR, monitor},
     };

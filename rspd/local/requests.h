@@ -30,6 +30,23 @@ struct requests_status {
     const char *notes[STATUS_NOTES_MAX];
 };
 
+#define REQUESTS_PEERS_MAX 65
+
+/** What the registrar of this host knows of another one, or says of itself. */
+struct requests_peer {
+    uint32_t id; /* 0: configured, not heard yet */
+    bool self, connected, configured, resync;
+    const char *state;
+    uint16_t port;
+    uint8_t address_count;
+    struct ip_address addresses[8];
+    uint64_t heard_ms; /* so long ago; UINT64_MAX: never */
+    uint32_t elements; /* it owns */
+    uint16_t checksum; /* of these */
+    bool told;
+    uint16_t told_checksum;
+};
+
 struct requests_env {
     struct loop *loop;
     struct ag *ag;
@@ -44,6 +61,11 @@ struct requests_env {
     struct hs *(*handlespace)(void *ctx);
     bool (*is_registrar)(void *ctx);
     void (*status)(void *ctx, struct requests_status *ret);
+    /** The registrars of the scope as this host's registrar sees them, itself among them. */
+    size_t (*peers)(void *ctx, struct requests_peer *ret, size_t max);
+    /** Makes the registrar leave: 0, -ENOENT (there is none), -EHOSTUNREACH (nobody would be left).
+     */
+    int (*leave)(void *ctx);
     /** Carries out what a request has led to, so that the next one finds it done. */
     void (*settle)(void *ctx);
     void *ctx;

@@ -160,6 +160,7 @@ void rq_list(struct rq_client *c, const struct lp_message *msg);
 void rq_list_begin(struct rq_client *c, uint16_t type, uint32_t request, struct pool_handle handle,
                    bool local_only, int result);
 void rq_registrar_list(struct rq_client *c, const struct lp_message *msg);
+void rq_registrar_leave(struct rq_client *c, const struct lp_message *msg);
 /** Goes on with a list. */
 void rq_list_continue(struct rq_listing *l);
 void rq_list_free(struct rq_listing *l);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "handlespace/policy.h"
 #include "rspd/local/requests_internal.h"
@@ -413,36 +414,122 @@ void rq_list(struct rq_client *c, const struct lp_message *msg)
     }
 }
 
+/* --- registrars ---------------------------------------------------------------------------------
+ */
+
+static void put_peer(struct lp_writer *w, const struct requests_peer *peer)
+{
+    size_t mark = lp_nest(w, LP_T_PEER);
+    lp_put_str(w, LP_T_STATE, peer->state);
+    lp_put_u32(w, LP_T_PES, peer->elements);
+    lp_put_u32(w, LP_T_CHECKSUM, peer->checksum);
+    if (!peer->self) {
+        lp_put_u32(w, LP_T_PORT, peer->port);
+        lp_put_u32(w, LP_T_CONNECTED, peer->connected);
+        lp_put_u32(w, LP_T_CONFIGURED, peer->configured);
+        lp_put_u32(w, LP_T_RESYNC, peer->resync);
+        if (peer->heard_ms != UINT64_MAX) {
+            lp_put_u64(w, LP_T_AGE_MS, peer->heard_ms);
+        }
+        if (peer->told) {
+            lp_put_u32(w, LP_T_CHECKSUM_TOLD, peer->told_checksum);
+        }
+    }
+    lp_unnest(w, mark);
+}
+
+/** One that clients know; `peer`: what the registrar knows of it, or NULL. */
+static void put_registrar(struct lp_writer *w, const struct ag_registrar_info *r,
+                          const struct requests_peer *peer, struct tm_us now)
+{
+    size_t mark = lp_nest(w, LP_T_REGISTRAR);
+    lp_put_u32(w, LP_T_HOME_ID, r->id);
+    for (uint8_t k = 0; k < r->address_count; k++) {
+        lp_put_address(w, LP_T_ADDRESS, &r->addresses[k]);
+    }
+    lp_put_u32(w, LP_T_PORT, r->port);
+    lp_put_str(w, LP_T_STATE, r->is_home ? "home" : r->is_static ? "configured" : "heard");
+    int64_t age = tm_diff_ms(now, r->last_heard);
+    lp_put_u64(w, LP_T_AGE_MS, age > 0 ? (uint64_t)age : 0);
+    if (r->is_local) {
+        lp_put_u32(w, LP_T_LOCAL, 1);
+    }
+    if (peer != NULL) {
+        put_peer(w, peer);
+    }
+    lp_unnest(w, mark);
+}
+
+/** One that only the registrar knows. */
+static void put_peer_alone(struct lp_writer *w, const struct requests_peer *peer)
+{
+    size_t mark = lp_nest(w, LP_T_REGISTRAR);
+    lp_put_u32(w, LP_T_HOME_ID, peer->id);
+    for (uint8_t k = 0; k < peer->address_count; k++) {
+        lp_put_address(w, LP_T_ADDRESS, &peer->addresses[k]);
+    }
+    lp_put_str(w, LP_T_STATE, "peer");
+    if (peer->self) {
+        lp_put_u32(w, LP_T_LOCAL, 1);
+    }
+    put_peer(w, peer);
+    lp_unnest(w, mark);
+}
+
+/** Room for what is known of the registrars at one moment. */
+struct registrars {
+    struct ag_registrar_info list[REGISTRARS_MAX];
+    struct requests_peer peers[REQUESTS_PEERS_MAX];
+    bool told[REQUESTS_PEERS_MAX];
+};
+
+static void put_registrars(struct requests *rq, struct registrars *r, struct lp_writer *w)
+{
+    size_t n = ag_registrars(rq->env.ag, r->list, REGISTRARS_MAX);
+    size_t peers = rq->env.peers(rq->env.ctx, r->peers, REQUESTS_PEERS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        const struct requests_peer *peer = NULL;
+        for (size_t k = 0; k < peers; k++) {
+            if (r->peers[k].id != 0 && r->peers[k].id == r->list[i].id) {
+                r->told[k] = true;
+                peer = &r->peers[k];
+            }
+        }
+        put_registrar(w, &r->list[i], peer, rq_now(rq));
+    }
+    for (size_t k = 0; k < peers; k++) {
+        if (!r->told[k]) {
+            put_peer_alone(w, &r->peers[k]);
+        }
+    }
+}
+
 void rq_registrar_list(struct rq_client *c, const struct lp_message *msg)
 {
-    struct requests *rq = c->rq;
-    struct ag_registrar_info *list =
-        (struct ag_registrar_info *)calloc(REGISTRARS_MAX, sizeof(*list));
+    struct registrars *r = (struct registrars *)calloc(1, sizeof(*r));
     struct lp_writer w;
-    if (list == NULL) {
+    if (r == NULL) {
         rq_result(c, msg->request, -ENOMEM, "rspd is out of memory");
         return;
     }
-    size_t n = ag_registrars(rq->env.ag, list, REGISTRARS_MAX);
     rq_begin(c, &w, LP_LIST, msg->request);
-    for (size_t i = 0; i < n; i++) {
-        size_t mark = lp_nest(&w, LP_T_REGISTRAR);
-        lp_put_u32(&w, LP_T_HOME_ID, list[i].id);
-        for (uint8_t k = 0; k < list[i].address_count; k++) {
-            lp_put_address(&w, LP_T_ADDRESS, &list[i].addresses[k]);
-        }
-        lp_put_u32(&w, LP_T_PORT, list[i].port);
-        lp_put_str(&w, LP_T_STATE,
-                   list[i].is_home     ? "home"
-                   : list[i].is_static ? "configured"
-                                       : "heard");
-        int64_t age = tm_diff_ms(rq_now(rq), list[i].last_heard);
-        lp_put_u64(&w, LP_T_AGE_MS, age > 0 ? (uint64_t)age : 0);
-        if (list[i].is_local) {
-            lp_put_u32(&w, LP_T_LOCAL, 1);
-        }
-        lp_unnest(&w, mark);
-    }
-    free(list);
+    put_registrars(c->rq, r, &w);
+    free(r);
     (void)rq_send(c, &w, msg->request, -1);
+}
+
+void rq_registrar_leave(struct rq_client *c, const struct lp_message *msg)
+{
+    struct requests *rq = c->rq;
+    uint32_t uid = server_peer(c->client)->uid;
+    if (uid != 0 && uid != geteuid()) {
+        rq_result(c, msg->request, -EPERM, "only root and the user of rspd may do that");
+        return;
+    }
+    int r = rq->env.leave(rq->env.ctx);
+    rq_result(c, msg->request, r,
+              r == -ENOENT ? "this host is no registrar"
+              : r == 0     ? NULL
+                           : "there is no other registrar to hand over to; to end "
+                             "this one all the same, end rspd");
 }

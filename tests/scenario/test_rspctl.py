@@ -75,7 +75,8 @@ def test_every_document_fits_its_schema(host):
     pe = host.wait_pes("web", 1)[0]
     for command in (["status"], ["pool", "list"], ["pool", "show", "web"], ["pe", "list"],
                     ["pe", "list", "web"], ["pe", "list", "--local"], ["pe", "show", pe["pe_id"]],
-                    ["registrar", "list"], ["resolve", "web"], ["policies"], ["dump"], ["version"]):
+                    ["registrar", "list"], ["resolve", "web"], ["policies"], ["dump"],
+                    ["dump", "--all"], ["version"]):
         result = host.rspctl("--json", *command)
         assert result.returncode == 0 and result.stderr == "", (command, result.stderr)
         validated(result.stdout)

@@ -20,6 +20,9 @@ const struct ctl_option_spec ctl_options[OPT_IDS] = {
     [OPT_WIDE] = {OPT_WIDE, 0, "wide", NULL, "do not cut lines to the terminal"},
     [OPT_RAW] = {OPT_RAW, 0, "raw", NULL, "plain numbers instead of 3.2s"},
     [OPT_LOCAL] = {OPT_LOCAL, 0, "local", NULL, "only elements of this host"},
+    [OPT_OWNERS] = {OPT_OWNERS, 0, "owners", NULL, "with the registrar that owns each"},
+    [OPT_ENRP] = {OPT_ENRP, 0, "enrp", NULL, "only what happens among registrars"},
+    [OPT_ALL] = {OPT_ALL, 0, "all", NULL, "also what only this host sees, as JSON"},
     [OPT_COUNT_N] = {OPT_COUNT_N, 'n', "count", "K", "ask for K elements"},
     [OPT_WAIT] = {OPT_WAIT, 0, "wait", NULL, "until no connection is left"},
     [OPT_POOL] = {OPT_POOL, 0, "pool", "HANDLE", "register listening sockets in this pool"},
@@ -52,7 +55,9 @@ const enum ctl_option ctl_general_options[] = {OPT_HELP,    OPT_QUIET,    OPT_VE
 
 static const enum ctl_option no_options[] = {OPT_IDS};
 static const enum ctl_option table_options[] = {TABLE_OPTIONS, OPT_IDS};
-static const enum ctl_option pe_list_options[] = {OPT_LOCAL, TABLE_OPTIONS, OPT_IDS};
+static const enum ctl_option pe_list_options[] = {OPT_LOCAL, OPT_OWNERS, TABLE_OPTIONS, OPT_IDS};
+static const enum ctl_option monitor_options[] = {OPT_ENRP, OPT_IDS};
+static const enum ctl_option dump_options[] = {OPT_ALL, OPT_IDS};
 static const enum ctl_option resolve_options[] = {OPT_COUNT_N, OPT_PROTO, TABLE_OPTIONS, OPT_IDS};
 static const enum ctl_option drain_options[] = {OPT_WAIT, OPT_IDS};
 static const enum ctl_option run_options[] = {
@@ -90,19 +95,23 @@ const struct ctl_command ctl_commands[] = {
     {"pe", "show", GROUP_LOOK, "PE", "one element", 1, 1, OPERAND_PE, no_options, ctl_run_pe_show},
     {"registrar", "list", GROUP_LOOK, "", "the registrars that are known", 0, 0, OPERAND_NONE,
      table_options, ctl_run_registrar_list},
+    {"registrar", "show", GROUP_LOOK, "ID", "one registrar", 1, 1, OPERAND_REGISTRAR, no_options,
+     ctl_run_registrar_show},
     {"resolve", NULL, GROUP_LOOK, "HANDLE", "whom a client would be sent to", 1, 1, OPERAND_POOL,
      resolve_options, ctl_run_resolve},
     {"policies", NULL, GROUP_LOOK, "", "the selection policies", 0, 0, OPERAND_NONE, table_options,
      ctl_run_policies},
     {"monitor", NULL, GROUP_LOOK, "[HANDLE]", "changes as they happen", 0, 1, OPERAND_POOL,
-     no_options, ctl_run_monitor},
-    {"dump", NULL, GROUP_LOOK, "", "everything known, as one JSON document", 0, 0, OPERAND_NONE,
-     no_options, ctl_run_dump},
+     monitor_options, ctl_run_monitor},
+    {"dump", NULL, GROUP_LOOK, "", "the handlespace, to be compared between hosts", 0, 0,
+     OPERAND_NONE, dump_options, ctl_run_dump},
 
     {"pe", "drain", GROUP_ACT, "PE", "send no new clients to a server of this host", 1, 1,
      OPERAND_PE, drain_options, ctl_run_pe_drain},
     {"pe", "undrain", GROUP_ACT, "PE", "send clients to it again", 1, 1, OPERAND_PE, no_options,
      ctl_run_pe_undrain},
+    {"registrar", "leave", GROUP_ACT, "", "hand over to the other registrars and stop being one", 0,
+     0, OPERAND_NONE, no_options, ctl_run_registrar_leave},
     {"report", NULL, GROUP_ACT, "HANDLE PE", "report that an element does not answer", 2, 2,
      OPERAND_POOL, report_options, ctl_run_report},
     {"wait", NULL, GROUP_ACT, "HANDLE", "until a pool has elements", 1, 1, OPERAND_POOL,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Shell completion from the table of commands. Each shell asks "rspctl __complete pools|pes" for
- * what only the daemon knows. */
+/* Shell completion from the table of commands. Each shell asks "rspctl __complete
+ * pools|pes|registrars" for what only the daemon knows. */
 #include "tools/rspctl/rspctl.h"
 
 #include <stdio.h>
@@ -13,6 +13,8 @@ static const char *operand_words(enum ctl_operand operand)
         return "pools";
     case OPERAND_PE:
         return "pes";
+    case OPERAND_REGISTRAR:
+        return "registrars";
     case OPERAND_COMMAND:
         return "commands";
     case OPERAND_SHELL:
@@ -100,8 +102,8 @@ static void print_bash(void)
     print_option_names(ctl_general_options);
     printf("\" -- \"$cur\")) ;;\n"
            "    *) case $operand in\n"
-           "      pools|pes) COMPREPLY=($(compgen -W \"$(rspctl __complete $operand 2>/dev/null)\" "
-           "-- \"$cur\")) ;;\n"
+           "      pools|pes|registrars) COMPREPLY=($(compgen -W \"$(rspctl __complete $operand "
+           "2>/dev/null)\" -- \"$cur\")) ;;\n"
            "      commands) COMPREPLY=($(compgen -c -- \"$cur\")) ;;\n"
            "      shells) COMPREPLY=($(compgen -W 'bash zsh fish' -- \"$cur\")) ;;\n"
            "    esac ;;\n"
@@ -136,7 +138,7 @@ static void print_zsh(void)
     print_option_names(ctl_general_options);
     printf("; return; fi\n"
            "  case $operand in\n"
-           "    pools|pes) compadd -- $(rspctl __complete $operand 2>/dev/null) ;;\n"
+           "    pools|pes|registrars) compadd -- $(rspctl __complete $operand 2>/dev/null) ;;\n"
            "    commands) _command_names -e ;;\n"
            "    shells) compadd bash zsh fish ;;\n"
            "  esac\n}\n_rspctl \"$@\"\n");
@@ -166,7 +168,8 @@ static void print_fish(void)
             printf("complete -c rspctl -n '__fish_seen_subcommand_from %s' -a %s -d '%s'\n",
                    c->noun, c->verb, c->help);
         }
-        if (c->operand == OPERAND_POOL || c->operand == OPERAND_PE) {
+        if (c->operand == OPERAND_POOL || c->operand == OPERAND_PE ||
+            c->operand == OPERAND_REGISTRAR) {
             printf("complete -c rspctl -n '%s' -a '(rspctl __complete %s 2>/dev/null)'\n", seen,
                    operand_words(c->operand));
         } else if (c->operand == OPERAND_SHELL) {
@@ -196,17 +199,27 @@ int ctl_run_completion(struct ctl *ctl)
     return ctl_fail(CTL_USAGE, "no completion for \"%s\": bash, zsh or fish", ctl->argv[0]);
 }
 
+/** What completes an operand: a request, its items, and the member that is the word. */
+struct word_source {
+    const char *kind;
+    enum lp_type request;
+    enum lp_tlv item, member;
+};
+
 static void print_word(const struct lp_each *it, void *arg)
 {
-    bool pes = *(const bool *)arg;
+    const struct word_source *source = arg;
     char text[POOL_HANDLE_TEXT_MAX];
     struct pool_handle handle;
     struct lp_each in;
     lp_nested(&in, it);
     while (lp_next(&in)) {
-        if (pes && in.type == LP_T_PE_ID) {
+        if (in.type != source->member) {
+            continue;
+        }
+        if (in.type != LP_T_HANDLE) {
             printf("0x%08x\n", lp_u32(&in, 0));
-        } else if (!pes && in.type == LP_T_HANDLE && lp_handle(&in, &handle)) {
+        } else if (lp_handle(&in, &handle)) {
             printf("%s\n", pool_handle_format(handle, text, sizeof(text)));
         }
     }
@@ -214,14 +227,22 @@ static void print_word(const struct lp_each *it, void *arg)
 
 int ctl_run_complete(struct ctl *ctl)
 {
-    bool pes = strcmp(ctl->argv[0], "pes") == 0;
+    static const struct word_source sources[] = {
+        {"pools", LP_POOL_LIST, LP_T_POOL, LP_T_HANDLE},
+        {"pes", LP_PE_LIST, LP_T_PE, LP_T_PE_ID},
+        {"registrars", LP_REGISTRAR_LIST, LP_T_REGISTRAR, LP_T_HOME_ID},
+    };
     ctl->timeout_ms = 100;
-    if (client_try(ctl)) {
-        struct lp_writer *w = client_begin(ctl, pes ? LP_PE_LIST : LP_POOL_LIST);
-        if (pes) {
+    for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
+        struct word_source source = sources[i];
+        if (strcmp(ctl->argv[0], source.kind) != 0 || !client_try(ctl)) {
+            continue;
+        }
+        struct lp_writer *w = client_begin(ctl, source.request);
+        if (source.request == LP_PE_LIST) {
             lp_put_u32(w, LP_T_LOCAL, 1);
         }
-        (void)client_list(ctl, "complete", pes ? LP_T_PE : LP_T_POOL, print_word, &pes);
+        (void)client_list(ctl, "complete", source.item, print_word, &source);
     }
     return CTL_OK;
 }

@@ -29,9 +29,21 @@ const struct column pe_columns[] = {
 const size_t pe_column_count = sizeof(pe_columns) / sizeof(pe_columns[0]);
 
 static const struct column registrar_columns[] = {
-    {"REGISTRAR", "registrar_id", COLUMN_TEXT, false}, {"STATE", "state", COLUMN_STATE, false},
-    {"ADDRESSES", "addresses", COLUMN_LIST, false},    {"PORT", "port", COLUMN_NUMBER, false},
-    {"HEARD", "age_ms", COLUMN_DURATION, false},       {"LOCAL", "local", COLUMN_TEXT, false},
+    {"REGISTRAR", "registrar_id", COLUMN_TEXT, false},
+    {"STATE", "state", COLUMN_STATE, false},
+    {"ADDRESSES", "addresses", COLUMN_LIST, false},
+    {"PORT", "port", COLUMN_NUMBER, false},
+    {"HEARD", "age_ms", COLUMN_DURATION, false},
+    {"LOCAL", "local", COLUMN_TEXT, false},
+    {"PEER", "peer_state", COLUMN_STATE, false},
+    {"PES", "elements", COLUMN_NUMBER, false},
+    {"CHECKSUM", "checksum", COLUMN_TEXT, false},
+    {"TOLD", "checksum_told", COLUMN_TEXT, false},
+    {"PEERHEARD", "peer_age_ms", COLUMN_DURATION, false},
+    {"ENRPPORT", "enrp_port", COLUMN_NUMBER, true},
+    {"LINK", "connected", COLUMN_TEXT, true},
+    {"GIVEN", "configured", COLUMN_TEXT, true},
+    {"RESYNC", "resync", COLUMN_TEXT, true},
 };
 
 static void put_string(json_t *object, const char *key, const struct lp_each *it)
@@ -130,7 +142,9 @@ json_t *pe_object(const struct lp_each *it)
             (void)json_object_set_new(pe, "pe_id", out_id(lp_u32(&in, 0)));
             break;
         case LP_T_HOME_ID:
-            (void)json_object_set_new(pe, "home_id", out_id(lp_u32(&in, 0)));
+            if (lp_u32(&in, 0) != 0) { /* else nobody else knows it */
+                (void)json_object_set_new(pe, "home_id", out_id(lp_u32(&in, 0)));
+            }
             break;
         case LP_T_LOAD:
             (void)json_object_set_new(pe, "load_percent",
@@ -204,6 +218,53 @@ static void collect_pool(const struct lp_each *it, void *arg)
     (void)json_array_append_new(c->rows, pool);
 }
 
+static void put_checksum(json_t *object, const char *key, const struct lp_each *it)
+{
+    char text[8];
+    (void)snprintf(text, sizeof(text), "%04x", lp_u32(it, 0) & 0xffff);
+    (void)json_object_set_new(object, key, json_string(text));
+}
+
+/** What a registrar knows of another one, or of itself. */
+static void put_peer(json_t *registrar, const struct lp_each *it)
+{
+    struct lp_each in;
+    lp_nested(&in, it);
+    while (lp_next(&in)) {
+        switch (in.type) {
+        case LP_T_STATE:
+            put_string(registrar, "peer_state", &in);
+            break;
+        case LP_T_AGE_MS:
+            put_number(registrar, "peer_age_ms", lp_u64(&in, 0));
+            break;
+        case LP_T_PES:
+            put_number(registrar, "elements", lp_u32(&in, 0));
+            break;
+        case LP_T_CHECKSUM:
+            put_checksum(registrar, "checksum", &in);
+            break;
+        case LP_T_CHECKSUM_TOLD:
+            put_checksum(registrar, "checksum_told", &in);
+            break;
+        case LP_T_PORT:
+            put_number(registrar, "enrp_port", lp_u32(&in, 0));
+            break;
+        case LP_T_CONNECTED:
+            (void)json_object_set_new(registrar, "connected", json_boolean(lp_u32(&in, 0) != 0));
+            break;
+        case LP_T_CONFIGURED:
+            (void)json_object_set_new(registrar, "configured", json_boolean(lp_u32(&in, 0) != 0));
+            break;
+        case LP_T_RESYNC:
+            (void)json_object_set_new(registrar, "resync", json_boolean(lp_u32(&in, 0) != 0));
+            break;
+        default:
+            break;
+        }
+    }
+}
+
 static void collect_registrar(const struct lp_each *it, void *arg)
 {
     struct collector *c = arg;
@@ -214,6 +275,8 @@ static void collect_registrar(const struct lp_each *it, void *arg)
     while (lp_next(&in)) {
         if (in.type == LP_T_HOME_ID) {
             (void)json_object_set_new(registrar, "registrar_id", out_id(lp_u32(&in, 0)));
+        } else if (in.type == LP_T_PEER) {
+            put_peer(registrar, &in);
         } else {
             (void)put_common(registrar, &in);
         }
@@ -297,14 +360,16 @@ int ctl_run_pe_list(struct ctl *ctl)
         status = handle_read(ctl, ctl->argv[0], &pool);
     }
     json_t *list = NULL;
+    if (ctl->opt[OPT_OWNERS] != NULL && ctl->opt[OPT_COLUMNS] == NULL) {
+        ctl->opt[OPT_COLUMNS] = "handle,pe_id,state,home_id,protocol,port,addresses";
+    }
     if (status == CTL_OK) {
         list = rows_pes(ctl, ctl->argc > 0 ? &pool : NULL, ctl->opt[OPT_LOCAL] != NULL, &status);
     }
     return list != NULL ? out_listing(ctl, &pe_listing, list) : status;
 }
 
-/** "key: value" for every plain member. */
-static void print_members(json_t *object, bool raw)
+void print_members(json_t *object, bool raw)
 {
     const char *key;
     json_t *value;

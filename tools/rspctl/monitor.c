@@ -79,6 +79,21 @@ static int print_event(const struct ctl *ctl, json_t *take_event)
     return fflush(stdout) == 0 ? CTL_OK : CTL_FAILED;
 }
 
+/** Whether an event is about the registrars among themselves. */
+static bool among_registrars(const json_t *event)
+{
+    static const char *const kinds[] = {"peer-found",  "peer-lost", "peer-refused",
+                                        "peer-resync", "takeover",  "registrar-phase",
+                                        "role-changed"};
+    const char *kind = member(event, "kind");
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (strcmp(kind, kinds[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int ctl_run_monitor(struct ctl *ctl)
 {
     struct handle_text pool;
@@ -96,7 +111,12 @@ int ctl_run_monitor(struct ctl *ctl)
         } else if (status == CTL_TIMED_OUT) {
             return CTL_OK; /* as long as was asked for */
         } else if (status == CTL_OK && msg.type == LP_EVENT) {
-            status = print_event(ctl, event_object(&msg));
+            json_t *event = event_object(&msg);
+            if (ctl->opt[OPT_ENRP] == NULL || among_registrars(event)) {
+                status = print_event(ctl, event);
+            } else {
+                json_decref(event);
+            }
         }
     }
     return status;

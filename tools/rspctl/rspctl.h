@@ -50,6 +50,9 @@ enum ctl_option {
     OPT_RAW,
     /* pools and elements */
     OPT_LOCAL,
+    OPT_OWNERS,
+    OPT_ENRP,
+    OPT_ALL,
     OPT_COUNT_N,
     OPT_WAIT,
     OPT_POOL,
@@ -84,7 +87,14 @@ struct ctl_option_spec {
 };
 
 /** What stands where a command's arguments stand, for completion. */
-enum ctl_operand { OPERAND_NONE, OPERAND_POOL, OPERAND_PE, OPERAND_COMMAND, OPERAND_SHELL };
+enum ctl_operand {
+    OPERAND_NONE,
+    OPERAND_POOL,
+    OPERAND_PE,
+    OPERAND_REGISTRAR,
+    OPERAND_COMMAND,
+    OPERAND_SHELL
+};
 
 struct ctl_command {
     const char *noun;
@@ -262,6 +272,8 @@ int ctl_run_pe_show(struct ctl *ctl);
 int ctl_run_pe_drain(struct ctl *ctl);
 int ctl_run_pe_undrain(struct ctl *ctl);
 int ctl_run_registrar_list(struct ctl *ctl);
+int ctl_run_registrar_show(struct ctl *ctl);
+int ctl_run_registrar_leave(struct ctl *ctl);
 int ctl_run_resolve(struct ctl *ctl);
 int ctl_run_report(struct ctl *ctl);
 int ctl_run_register(struct ctl *ctl);
@@ -283,6 +295,8 @@ json_t *status_object(struct ctl *ctl, int *ret_status);
 json_t *pe_object(const struct lp_each *it);
 extern const struct column pe_columns[];
 extern const size_t pe_column_count;
+/** "key: value" for every plain member. */
+void print_members(json_t *object, bool raw);
 
 /* probe.c */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The daemon itself: status and dump. */
+/* The daemon itself. */
 #include "tools/rspctl/rspctl.h"
 
 #include <stdio.h>
@@ -101,29 +101,4 @@ int ctl_run_status(struct ctl *ctl)
     }
     json_decref(s);
     return CTL_OK;
-}
-
-int ctl_run_dump(struct ctl *ctl)
-{
-    int status = client_open(ctl);
-    json_t *document = json_object();
-    json_t *part = status == CTL_OK ? status_object(ctl, &status) : NULL;
-    if (part != NULL) {
-        (void)json_object_set_new(document, "status", part);
-        part = rows_registrars(ctl, &status);
-    }
-    if (part != NULL) {
-        (void)json_object_set_new(document, "registrars", part);
-        part = rows_pools(ctl, NULL, &status);
-    }
-    if (part != NULL) {
-        (void)json_object_set_new(document, "pools", part);
-        part = rows_pes(ctl, NULL, false, &status);
-    }
-    if (part == NULL) {
-        json_decref(document);
-        return status;
-    }
-    (void)json_object_set_new(document, "pes", part);
-    return out_json("rspctl.dump/1", document);
 }

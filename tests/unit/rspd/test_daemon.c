@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "librsp/lp_client.h"
-#include "rspd/daemon.h"
+#include "rspd/daemon_internal.h"
 #include "rspd/local/watch.h"
 
 static char dir[64];
@@ -582,4 +582,49 @@ Test(daemon, hidden_pools_are_neither_listed_nor_resolved_by_others)
     (void)close(life);
     (void)close(server);
     (void)close(fd);
+}
+
+/* One table of values per profile is the settings', the other the machine's, which the simulation
+ * runs with: they must be the same. */
+Test(daemon, profiles_of_the_registrar_are_those_of_the_simulation)
+{
+    static const char *const names[] = {"--profile=rfc", "--profile=rsplib", "--profile=lan",
+                                        "--profile=fast"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char name[] = "rspd";
+        char profile[32];
+        struct settings settings;
+        struct settings_command command;
+        struct enrp_settings told;
+        struct enrp_settings wanted;
+        (void)snprintf(profile, sizeof(profile), "%s", names[i]);
+        char *argv[] = {name, profile, NULL};
+        cr_assert_eq(settings_command_line(2, argv, say, NULL, &command), 0);
+        cr_assert_eq(settings_load(&command, NULL, true, "/tmp", say, NULL, &settings), 0);
+        enrp_settings_from(&settings, &told);
+        enrp_settings_profile(&wanted, (enum enrp_profile)i);
+        settings_done(&settings);
+#define SAME(field) cr_assert_eq(told.field, wanted.field, "%s: " #field, names[i])
+        SAME(heartbeat_ms);
+        SAME(last_heard_ms);
+        SAME(no_response_ms);
+        SAME(mentor_ms);
+        SAME(retry_min_ms);
+        SAME(retry_max_ms);
+        SAME(session_ms);
+        SAME(takeover_delay_ms);
+        SAME(takeover_expiry_ms);
+        SAME(guard_ms);
+        SAME(resync_max_ms);
+        SAME(balance_ms);
+        SAME(leave_ms);
+        SAME(adopt_rate);
+        SAME(table_elements);
+        SAME(table_octets);
+        SAME(suggestion);
+        SAME(lowest_wins);
+        SAME(life_in_seconds);
+        SAME(failure_is_death);
+#undef SAME
+    }
 }

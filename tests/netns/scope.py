@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A scope of several registrars: what the tests of this folder start, ask and compare."""
+import time
+
+import rsp
+
+# Many listeners in one process: each is an element of its own.
+MANY = """
+import signal, socket, sys
+first, count = int(sys.argv[1]), int(sys.argv[2])
+held = [socket.create_server(('0.0.0.0', first + n)) for n in range(count)]
+print('listening', flush=True)
+signal.pause()
+"""
+
+
+def registrars(world, count, *options, profile="lan"):
+    """`count` hosts that were told to be registrar, each of which serves and sees the others."""
+    hosts = [world.host(f"pr{n}", f"10.52.0.{n}") for n in range(1, count + 1)]
+    for host in hosts:
+        start_registrar(host, *options, profile=profile)
+    for host in hosts:
+        rsp.wait_until(lambda h=host: len(active(h)) == count - 1, 20, f"{host.name} sees them all")
+    return hosts
+
+
+def start_registrar(host, *options, profile="lan"):
+    host.start_rspd("--profile", profile, *options, registrar="yes", interfaces="eth0")
+
+
+def agents(world, count, *options, profile="lan", first=11):
+    """Hosts that are no registrars."""
+    hosts = [world.host(f"pe{n}", f"10.52.0.{first + n}") for n in range(count)]
+    for host in hosts:
+        host.start_rspd("--profile", profile, *options, registrar="no", interfaces="eth0")
+    return hosts
+
+
+def peers(host):
+    """The other registrars as this registrar sees them, by their identifier."""
+    return {r["registrar_id"]: r for r in host.ctl("registrar", "list")["registrars"]
+            if "peer_state" in r and not r["local"]}
+
+
+def active(host):
+    return [r for r in peers(host).values() if r["peer_state"] == "active"]
+
+
+def own_id(host):
+    return host.ctl("status")["home_registrar"]
+
+
+def dump(host):
+    """The whole handlespace as text, the same on every registrar."""
+    result = host.rspctl("dump", "--json")
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def elements(host):
+    """pe_id -> home_id of everything the registrar knows."""
+    return {e["pe_id"]: e["home_id"] for pool in host.ctl("dump")["pools"]
+            for e in pool["elements"]}
+
+
+def wait_equal(hosts, count, deadline, what="equal handlespaces"):
+    """Until all registrars know the same `count` elements, each under a registrar that lives."""
+    alive = {own_id(host) for host in hosts}
+
+    def equal():
+        first = elements(hosts[0])
+        assert len(first) == count, f"{len(first)} of {count} elements"
+        assert set(first.values()) <= alive, f"owned by {set(first.values()) - alive}"
+        assert len({dump(host) for host in hosts}) == 1, "they differ"
+        return True
+    begin = time.monotonic()
+    rsp.wait_until(equal, deadline, what)
+    return time.monotonic() - begin
+
+
+def many(host, count, pool, first=20000):
+    """`count` elements of one process."""
+    return host.start(rsp.PYTHON, "-c", MANY, first, count, name=f"many-{pool}", pool=pool)
