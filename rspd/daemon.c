@@ -383,6 +383,23 @@ static int start_cookies(struct daemon *d, char *error, size_t size)
     return r;
 }
 
+/** A damaged key file is no reason not to serve: who needs a cookie sealed is told. */
+static int start_vault(struct daemon *d, char *error, size_t size)
+{
+    struct vault_env env;
+    char path[SETTINGS_TEXT_MAX + 16];
+    (void)snprintf(path, sizeof(path), "%s/cookie-keys", d->settings.state_dir);
+    vault_env_system(&env);
+    env.path = path;
+    int r = vault_new(&env, &d->vault);
+    if (r != 0) {
+        (void)snprintf(error, size, "%s: %s", path, strerror(-r));
+    } else if (vault_broken(d->vault) != NULL) {
+        daemon_note(d, NOTE_COOKIE_KEYS, "%s", vault_broken(d->vault));
+    }
+    return r;
+}
+
 static int start_local(struct daemon *d, char *error, size_t size)
 {
     struct requests_env env = {.loop = d->loop,
@@ -391,6 +408,7 @@ static int start_local(struct daemon *d, char *error, size_t size)
                                .authority = d->authority,
                                .rules = d->rules,
                                .cookies = d->cookies,
+                               .vault = d->vault,
                                .log = d->log,
                                .settings = &d->settings,
                                .handlespace = handlespace,
@@ -433,6 +451,9 @@ static int start(struct daemon *d, char *error, size_t size)
     }
     if (r == 0) {
         r = start_cookies(d, error, size);
+    }
+    if (r == 0) {
+        r = start_vault(d, error, size);
     }
     if (r == 0) {
         r = start_local(d, error, size);
@@ -504,6 +525,7 @@ void daemon_free(struct daemon *d)
     machines_stop(d);
     net_stop(d);
     cookies_free(d->cookies);
+    vault_free(d->vault);
     rules_free(d->rules);
     authority_free(d->authority);
     eventlog_free(d->log);

@@ -27,6 +27,7 @@ enum note {
     NOTE_ENRP_PORT,
     NOTE_ENRP_MULTICAST,
     NOTE_ENRP_ID,
+    NOTE_COOKIE_KEYS,
     NOTES
 };
 
@@ -68,6 +69,7 @@ struct daemon {
     struct authority *authority;
     struct rules *rules;
     struct cookies *cookies;
+    struct vault *vault;
     struct pes *pes;
     struct requests *requests;
 

@@ -34,6 +34,8 @@ const char *event_kind_name(enum event_kind kind)
         [EVENT_PEER_RESYNC] = "peer-resync",
         [EVENT_TAKEOVER] = "takeover",
         [EVENT_REGISTRAR_PHASE] = "registrar-phase",
+        [EVENT_COOKIE_REFUSED] = "cookie-refused",
+        [EVENT_COOKIE_KEY] = "cookie-key",
     };
     return (unsigned)kind < EVENT_KINDS && names[kind] != NULL ? names[kind] : "unknown";
 }

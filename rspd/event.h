@@ -37,6 +37,8 @@ enum event_kind {
     EVENT_PEER_RESYNC,     /* its table is asked for again, as checksums differ */
     EVENT_TAKEOVER,        /* elements of a dead registrar get another home */
     EVENT_REGISTRAR_PHASE, /* joining, serving, leaving */
+    EVENT_COOKIE_REFUSED,  /* a state cookie did not authenticate or is too old */
+    EVENT_COOKIE_KEY,      /* the keys of a pool's cookies changed */
     EVENT_KINDS
 };
 /** "pe-added" …, the name in monitor and log. */

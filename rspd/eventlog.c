@@ -71,6 +71,7 @@ enum log_level event_level(enum event_kind kind)
     case EVENT_LOCAL_REFUSED:
     case EVENT_LOCAL_WITHHELD:
     case EVENT_CLIENT_REJECTED:
+    case EVENT_COOKIE_REFUSED:
         return LOG_LEVEL_WARN;
     default:
         return LOG_LEVEL_NOTICE;

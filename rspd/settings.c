@@ -153,9 +153,14 @@ static void set_derived(struct reading *rd, bool privileged, const char *runtime
         (void)snprintf(s->runtime_dir, sizeof(s->runtime_dir), "%.*s", (int)(slash - s->socket),
                        s->socket);
     }
-    if (s->runtime_dir[0] == '\0') {
+    bool elsewhere = s->runtime_dir[0] != '\0';
+    if (!elsewhere) {
         (void)snprintf(s->runtime_dir, sizeof(s->runtime_dir), "%s/rspd",
                        privileged ? "/run" : runtime_base);
+    }
+    if (s->state_dir[0] == '\0') {
+        (void)snprintf(s->state_dir, sizeof(s->state_dir), "%s",
+                       privileged && !elsewhere ? "/var/lib/rspd" : s->runtime_dir);
     }
     if (s->socket[0] == '\0') {
         int n = snprintf(s->socket, sizeof(s->socket), "%s/rspd.sock", s->runtime_dir);
@@ -652,6 +657,11 @@ static void check_together(struct reading *rd)
         say(rd, true,
             "Daemon.RuntimeDirectory \"%.120s\": wants an absolute path of at most 200 characters",
             s->runtime_dir);
+    }
+    if (s->state_dir[0] != '/' || strlen(s->state_dir) > 200) {
+        say(rd, true,
+            "Daemon.StateDirectory \"%.120s\": wants an absolute path of at most 200 characters",
+            s->state_dir);
     }
     if (s->suffixes.count == 0) {
         say(rd, true, "Clients.Suffixes: at least one is needed, such as .pool.alt");

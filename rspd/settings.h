@@ -30,6 +30,7 @@ enum settings_suggestion {
     SETTINGS_SUGGEST_BY_LOAD
 };
 enum settings_takeover_order { SETTINGS_HIGHEST_WINS, SETTINGS_LOWEST_WINS };
+enum settings_cookies { SETTINGS_COOKIES_SEALED, SETTINGS_COOKIES_UNSEALED };
 
 #define SETTINGS_REGISTRARS_MAX 16
 #define SETTINGS_GROUPS_MAX     8
@@ -81,7 +82,10 @@ struct settings_pool {
     struct settings_ids register_users, register_groups;
     struct settings_prefixes register_from;
     struct settings_ids resolve_users, resolve_groups;
+    uint32_t cookies; /* enum settings_cookies */
+    uint32_t cookie_life_ms;
 };
+#define SETTINGS_COOKIE_LIFE_MS 86400000u /* of a pool without a section */
 
 /** [Program /path]: what a program under the shim registers without being told. */
 struct settings_program {
@@ -103,6 +107,7 @@ struct settings {
     char scope[33];
     char socket[SETTINGS_TEXT_MAX];
     char runtime_dir[SETTINGS_TEXT_MAX];
+    char state_dir[SETTINGS_TEXT_MAX];
     uint32_t log_level;
 
     /* [Registrar] */

@@ -29,6 +29,7 @@ static const char *const PROFILE_NAMES[] = {"rfc", "rsplib", "lan", "fast", NULL
 static const char *const ROLE_NAMES[] = {"no", "yes", "auto", NULL};
 static const char *const SUGGESTION_NAMES[] = {"never", "by-id", "by-load", NULL};
 static const char *const ORDER_NAMES[] = {"highest", "lowest", NULL};
+static const char *const COOKIE_NAMES[] = {"sealed", "unsealed", NULL};
 static const char *const TRANSPORT_NAMES[] = {"auto", "kernel", "usrsctp", "none", NULL};
 
 /* clang-format off */
@@ -41,6 +42,8 @@ static const struct setting SETTINGS[] = {
      "--socket", "PATH", "Unix socket for the programs of this host"},
     {"Daemon", "RuntimeDirectory", SETTING_TEXT, FIELD(runtime_dir), AT_START, NO_RANGE, RESTART,
      "--runtime-dir", "DIR", "where registrations are kept over a restart"},
+    {"Daemon", "StateDirectory", SETTING_TEXT, FIELD(state_dir), AT_START, NO_RANGE, RESTART,
+     "--state-dir", "DIR", "where the keys of state cookies are kept"},
     {"Daemon", "LogLevel", SETTING_LOG_LEVEL, FIELD(log_level), ALL("notice"), NO_RANGE, RELOAD,
      "--log-level", "LEVEL", "err, warn, notice, info or debug"},
 
@@ -228,6 +231,10 @@ static const struct setting POOL_SETTINGS[] = {
      NO_OPTION, "who may resolve, by user; unset: everybody"},
     {"Pool NAME", "ResolveGroups", SETTING_GROUP_IDS, POOL(resolve_groups), ALL(""), NO_RANGE, RELOAD,
      NO_OPTION, "who may resolve, by group"},
+    {"Pool NAME", "Cookies", SETTING_CHOICE, POOL(cookies), ALL("sealed"), CHOICES(COOKIE_NAMES), RELOAD,
+     NO_OPTION, "state cookies: sealed; or unsealed, for pools with elements of rsplib"},
+    {"Pool NAME", "CookieLife", SETTING_MS, POOL(cookie_life_ms), ALL("24h"), RANGE(1000, 30 * 24 * HOUR), RELOAD,
+     NO_OPTION, "a sealed cookie older than that is refused"},
 };
 
 static const struct setting PROGRAM_SETTINGS[] = {

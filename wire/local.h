@@ -84,7 +84,23 @@ enum lp_type {
     LP_EVENT = 37,
     /* -> RESULT: this host's registrar hands over what it owns and stops being one; for root and
        the daemon's user. -ENOENT: it is none; -EHOSTUNREACH: there is no other one */
-    LP_REGISTRAR_LEAVE = 40
+    LP_REGISTRAR_LEAVE = 40,
+
+    /* State cookies, of a PE for its PU and back (security.md section 7). Only the owner of a PE of
+       this host that is in the pool may ask.
+       HANDLE, COOKIE (the state), [PE_ID] -> COOKIE_REPLY: COOKIE, SEALED, PE_ID (who seals); or
+       RESULT -EPERM, -EMSGSIZE, -ENOPKG (no libsodium), -EUCLEAN (damaged key file) */
+    LP_COOKIE_SEAL = 50,
+    /* HANDLE, COOKIE (as the PU sent it) -> COOKIE_REPLY: COOKIE (the state), SEALED, and of a
+       sealed one PE_ID (who sealed it), AGE_MS; or RESULT -EKEYREJECTED with FAULT and TEXT:
+       refused and reported; the session begins anew */
+    LP_COOKIE_OPEN = 51,
+    LP_COOKIE_REPLY = 52,
+    /* Root and the pool's owner. KEY_ACTION, and of all but "list" HANDLE; "rotate": [DELAY_MS];
+       "drop": KEY_ID; "import": KEYS -> COOKIE_KEYS_REPLY: COOKIE_KEY*, "export": KEYS; or RESULT
+     */
+    LP_COOKIE_KEYS = 53,
+    LP_COOKIE_KEYS_REPLY = 54
 };
 
 /** TLV types. u32 unless another type is named; str: UTF-8 without terminator; oct: octets. */
@@ -164,7 +180,15 @@ enum lp_tlv {
     LP_T_CHECKSUM_TOLD,
     LP_T_CONNECTED,  /* 0, 1 */
     LP_T_CONFIGURED, /* 0, 1: a peer given by hand */
-    LP_T_RESYNC      /* 0, 1: its table is being asked for */
+    LP_T_RESYNC,     /* 0, 1: its table is being asked for */
+    LP_T_COOKIE,     /* oct: a state cookie, or the state itself */
+    LP_T_SEALED,     /* 0: as it is, the pool's settings say so */
+    LP_T_FAULT,      /* enum seal_fault: why a cookie is refused */
+    LP_T_KEY_ACTION, /* str: "list", "rotate", "drop", "export", "import" */
+    LP_T_COOKIE_KEY, /* nested: HANDLE, KEY_ID, STATE, AGE_MS, [DELAY_MS] (until it seals) */
+    LP_T_KEY_ID,
+    LP_T_KEYS,    /* str: a key ring as text */
+    LP_T_DELAY_MS /* u64 */
 };
 
 enum lp_client_kind { LP_CLIENT_SHIM = 1, LP_CLIENT_LIBRSP = 2, LP_CLIENT_TOOL = 3 };

@@ -517,6 +517,9 @@ static request_fn handler_of(uint16_t type)
         {LP_REGISTRAR_LEAVE, rq_registrar_leave},
         {LP_STATUS, status},
         {LP_MONITOR, monitor},
+        {LP_COOKIE_SEAL, rq_cookie_seal},
+        {LP_COOKIE_OPEN, rq_cookie_open},
+        {LP_COOKIE_KEYS, rq_cookie_keys},
     };
     for (size_t i = 0; i < sizeof(HANDLERS) / sizeof(HANDLERS[0]); i++) {
         if (HANDLERS[i].type == type) {

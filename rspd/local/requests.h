@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What local programs ask for (wire/local.h), one function per request: names and resolutions
- * (requests_pu.c), registrations (requests_pe.c), lists (requests_list.c), the rest (requests.c).
+ * (requests_pu.c), registrations (requests_pe.c), lists (requests_list.c), state cookies
+ * (requests_cookie.c), the rest (requests.c).
  * Answers that take time are kept as pending, bounded per client, and dropped with it. Loop thread.
  */
 #ifndef RSP_RSPD_LOCAL_REQUESTS_H
@@ -14,11 +15,12 @@
 #include "rspd/local/pes.h"
 #include "rspd/local/rules.h"
 #include "rspd/local/server.h"
+#include "rspd/local/vault.h"
 #include "rspd/settings.h"
 
 struct requests;
 
-#define STATUS_NOTES_MAX 8
+#define STATUS_NOTES_MAX 11
 #define STATUS_NOTE_MAX  240
 
 /** What only the daemon as a whole knows. Strings are static or borrowed for the call. */
@@ -54,6 +56,7 @@ struct requests_env {
     struct authority *authority;
     struct rules *rules;
     struct cookies *cookies;
+    struct vault *vault; /* of state cookies */
     struct eventlog *log;
     const struct settings *settings; /* read anew at each use */
     uint64_t started_us;             /* loop time */

@@ -91,7 +91,10 @@ struct requests {
     unsigned listing_count;
     unsigned monitors;
     bool continuing;
+    uint64_t refusals_since_s; /* refused cookies: told in that span, and not told since */
+    unsigned refusals, refusals_untold;
     uint8_t out[LP_MESSAGE_MAX];
+    uint8_t cookie[SEAL_COOKIE_MAX];
 };
 
 static inline struct tm_us rq_now(const struct requests *rq)
@@ -153,6 +156,11 @@ void rq_drain_look(struct rq_pending *p);
 void rq_outcome(void *ctx, const struct pe *pe);
 void rq_left(void *ctx, const struct pe *pe);
 void rq_gone(void *ctx, const struct pe *pe);
+
+/* requests_cookie.c */
+void rq_cookie_seal(struct rq_client *c, const struct lp_message *msg);
+void rq_cookie_open(struct rq_client *c, const struct lp_message *msg);
+void rq_cookie_keys(struct rq_client *c, const struct lp_message *msg);
 
 /* requests_list.c */
 void rq_list(struct rq_client *c, const struct lp_message *msg);

@@ -37,7 +37,7 @@ def rspctl_help():
     overview = run(program, "--help")
     found = options_of_help(overview)
     for line in overview.splitlines():
-        command = re.match(r"  ([a-z]+( [a-z]+)?) ", line)
+        command = re.match(r"  ([a-z][a-z-]*( [a-z]+)?) ", line)
         if command:
             found |= options_of_help(run(program, *command.group(1).split(), "--help"))
     return found

@@ -39,6 +39,7 @@ const struct ctl_option_spec ctl_options[OPT_IDS] = {
     [OPT_ERRNO] = {OPT_ERRNO, 0, "reason", "NAME", "refused, timeout or unreachable"},
     [OPT_MIN_ELEMENTS] = {OPT_MIN_ELEMENTS, 0, "min-elements", "N",
                           "this many at least (default: 1)"},
+    [OPT_AFTER] = {OPT_AFTER, 0, "after", "DUR", "seal with the new key only then (default: now)"},
     [OPT_PRINT_ENV] = {OPT_PRINT_ENV, 0, "print-env", NULL, "print the variables, run nothing"},
     [OPT_CHECK] = {OPT_CHECK, 0, "check", NULL, "say whether CMD can be run so, run nothing"},
     [OPT_BEST_EFFORT] = {OPT_BEST_EFFORT, 0, "best-effort", NULL,
@@ -69,12 +70,14 @@ static const enum ctl_option register_options[] = {OPT_PORT,  OPT_PROTO,        
                                                    OPT_PROBE, OPT_PROBE_INTERVAL, OPT_IDS};
 static const enum ctl_option deregister_options[] = {OPT_PORT, OPT_IDS};
 static const enum ctl_option report_options[] = {OPT_ERRNO, OPT_IDS};
+static const enum ctl_option rotate_options[] = {OPT_AFTER, TABLE_OPTIONS, OPT_IDS};
 static const enum ctl_option wait_options[] = {OPT_MIN_ELEMENTS, OPT_IDS};
 
-#define GROUP_RUN   "Put programs into pools, and let them use pools"
-#define GROUP_LOOK  "Look"
-#define GROUP_ACT   "Act"
-#define GROUP_OTHER "Other"
+#define GROUP_RUN     "Put programs into pools, and let them use pools"
+#define GROUP_LOOK    "Look"
+#define GROUP_ACT     "Act"
+#define GROUP_COOKIES "Keys of state cookies"
+#define GROUP_OTHER   "Other"
 
 const struct ctl_command ctl_commands[] = {
     {"run", NULL, GROUP_RUN, "[--] CMD [ARG]...", "run a program with pools; --pool: as a server",
@@ -116,6 +119,18 @@ const struct ctl_command ctl_commands[] = {
      OPERAND_POOL, report_options, ctl_run_report},
     {"wait", NULL, GROUP_ACT, "HANDLE", "until a pool has elements", 1, 1, OPERAND_POOL,
      wait_options, ctl_run_wait},
+
+    {"cookie-key", "list", GROUP_COOKIES, "[HANDLE]", "keys of state cookies", 0, 1, OPERAND_POOL,
+     table_options, ctl_run_cookie_key_list},
+    {"cookie-key", "rotate", GROUP_COOKIES, "HANDLE",
+     "make a new key; cookies of older ones are still accepted", 1, 1, OPERAND_POOL, rotate_options,
+     ctl_run_cookie_key_rotate},
+    {"cookie-key", "drop", GROUP_COOKIES, "HANDLE KEY", "accept no more cookies of a key", 2, 2,
+     OPERAND_POOL, table_options, ctl_run_cookie_key_drop},
+    {"cookie-key", "export", GROUP_COOKIES, "HANDLE", "print a pool's keys, for its other hosts", 1,
+     1, OPERAND_POOL, no_options, ctl_run_cookie_key_export},
+    {"cookie-key", "import", GROUP_COOKIES, "HANDLE [FILE]", "take in the keys of another host", 1,
+     2, OPERAND_POOL, table_options, ctl_run_cookie_key_import},
 
     {"help", NULL, GROUP_OTHER, "[COMMAND]", "help on a command", 0, 2, OPERAND_NONE, no_options,
      ctl_run_help},

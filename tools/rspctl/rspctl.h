@@ -67,6 +67,7 @@ enum ctl_option {
     OPT_MAP,
     OPT_ERRNO,
     OPT_MIN_ELEMENTS,
+    OPT_AFTER,
     /* run */
     OPT_PRINT_ENV,
     OPT_CHECK,
@@ -281,6 +282,11 @@ int ctl_run_deregister(struct ctl *ctl);
 int ctl_run_policies(struct ctl *ctl);
 int ctl_run_monitor(struct ctl *ctl);
 int ctl_run_wait(struct ctl *ctl);
+int ctl_run_cookie_key_list(struct ctl *ctl);
+int ctl_run_cookie_key_rotate(struct ctl *ctl);
+int ctl_run_cookie_key_drop(struct ctl *ctl);
+int ctl_run_cookie_key_export(struct ctl *ctl);
+int ctl_run_cookie_key_import(struct ctl *ctl);
 int ctl_run_run(struct ctl *ctl);
 
 /* Rows of lists, shared by the nouns and dump. */
