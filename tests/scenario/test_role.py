@@ -97,6 +97,9 @@ def test_one_that_comes_later_stays_agent(world):
     late = world.host("late", "10.52.0.3")
     for host in (first, second):
         host.start_rspd(registrar="yes", interfaces="eth0")
+    for host in (first, second):
+        rsp.wait_until(lambda h=host: len(h.ctl("registrar", "list")["registrars"]) == 2, 15,
+                       "they have found each other")
     begin = time.monotonic()
     late.start_rspd(registrar="auto", interfaces="eth0")
     rsp.wait_until(lambda: settled(late) and roles(late) == ["agent"], 5, "decided")
