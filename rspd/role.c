@@ -26,6 +26,13 @@ static struct tm_us listening_end(struct role *role, unsigned cycles, uint32_t e
                               (int64_t)rnd_below(&role->rnd, (uint64_t)extra_ms + 1));
 }
 
+/** So long registrars that are as many as wanted may leave us without a word of one of them. */
+static int64_t all_heard_ms(const struct role_settings *s)
+{
+    int64_t period = (int64_t)s->announce_ms * s->wanted; /* asap.md A-101, varied by 1/8 */
+    return period + period / 8 + s->announce_ms / 8;
+}
+
 void role_init(struct role *role, const struct role_settings *settings, uint64_t seed,
                struct tm_us now)
 {
@@ -39,6 +46,7 @@ void role_init(struct role *role, const struct role_settings *settings, uint64_t
     } else {
         role->registrar = true;
         role->decided = false;
+        role->begun = now;
         role->decide_at = listening_end(role, LISTEN_CYCLES, settings->announce_ms, now);
         because(role, "for this host alone, while listening for others");
     }
@@ -114,6 +122,8 @@ bool role_step(struct role *role, const struct role_view *view, struct tm_us now
             /* The first ones are there, and wait for us or for one of our kind. */
             uint64_t within = role->settings.announce_ms / 2 + 1;
             struct tm_us soon = tm_add_ms(now, (int64_t)rnd_below(&role->rnd, within));
+            struct tm_us all_heard = tm_add_ms(role->begun, all_heard_ms(&role->settings));
+            soon = tm_before(soon, all_heard) ? all_heard : soon;
             role->decide_at = tm_min(role->decide_at, soon);
             role->others = view->others;
         }

@@ -4,7 +4,8 @@
  *
  * yes, no: as told. auto: listens for three announce cycles plus up to one, being a registrar for
  * its own host meanwhile (not announced), so that a single machine works at once; is none as soon
- * as `wanted` others are heard, else one at the end, which is near once the first is heard. So of
+ * as `wanted` others are heard, else one at the end, which is near once the first is heard, but not
+ * before all of `wanted` would have been heard: each announces every `wanted` cycles or so. So of
  * hosts that start together those that draw the shortest times are the registrars. Alone on the
  * host (nothing to hear) it decides at once; with registrars given by hand it is none. Decided, it
  * goes on watching:
@@ -41,6 +42,7 @@ struct role {
     bool registrar; /* this daemon is one now, be it provisionally */
     bool decided;
     uint32_t others;        /* undecided: most that were heard */
+    struct tm_us begun;     /* undecided: since when it listens */
     struct tm_us decide_at; /* TM_NEVER: nothing is pending */
     struct rnd rnd;
     char why[160]; /* of the present state, for people */

@@ -79,6 +79,25 @@ Test(role, auto_does_not_listen_on_when_enough_are_heard)
     cr_assert(!role.registrar && role.decided && tm_is_never(role_next(&role)));
 }
 
+Test(role, auto_hears_all_who_serve_before_it_is_one_more)
+{
+    struct role_settings s = settings(ROLE_AUTO);
+    s.wanted = 2;
+    struct role_view view = {.can_hear = true, .others = 1};
+    /* Two that serve announce every two seconds each: the second one is heard that late. */
+    struct role early = started(s);
+    cr_assert(!role_step(&early, &view, tm_add_ms(START, 50)));
+    cr_assert(!role_step(&early, &view, tm_add_ms(START, 2300)));
+    view.others = 2;
+    cr_assert(role_step(&early, &view, tm_add_ms(START, 2310)) && !early.registrar);
+    /* One that has just become one is joined soon. */
+    struct role late = started(s);
+    view.others = 1;
+    cr_assert(!role_step(&late, &view, tm_add_ms(START, 2900)));
+    cr_assert(tm_before(role_next(&late), tm_add_ms(START, 3401)));
+    cr_assert(role_step(&late, &view, role_next(&late)) && late.registrar);
+}
+
 Test(role, auto_takes_over_when_the_others_are_gone)
 {
     struct role role = started(settings(ROLE_AUTO));
