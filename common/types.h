@@ -98,6 +98,14 @@ enum policy_type {
     POLICY_PLU = 0x40000003,
     POLICY_RLU = 0x40000004
 };
+/* Private numbers of deployed software (policies.md §5); above what an enum may hold. */
+#define POLICY_RPLU      0xb0001001u
+#define POLICY_RLUD      0xb0001002u
+#define POLICY_PLUD      0xb0001003u
+#define POLICY_RPLUD     0xb0001004u
+#define POLICY_WRAND_DPF 0xb0002001u
+#define POLICY_LU_DPF    0xb0002002u
+#define POLICY_LUD_DPF   0xb0002003u
 #define POLICY_WORDS_MAX 4
 
 /** A member selection policy and the words after its type (RFC 5354 §3.8). Load: words[0] for LU.

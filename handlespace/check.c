@@ -41,7 +41,7 @@ static const char *check_element(struct hs *hs, struct pool *pool, const struct 
 static const char *check_pool(struct hs *hs, struct pool *pool, uint32_t *elements)
 {
     uint32_t n = tree_count(pool->index);
-    const char *wrong = tree_check(pool->index, NULL, tie_unique);
+    const char *wrong = tree_check(pool->index, &tree_plain, tie_unique);
     if (wrong == NULL) {
         wrong = hs_order_check(pool);
     }
@@ -127,7 +127,7 @@ static const char *check_home(struct hs *hs, const struct home *home)
 static const char *check_all(struct hs *hs)
 {
     uint32_t elements = 0;
-    const char *wrong = tree_check(hs->by_handle, NULL, tie_pools);
+    const char *wrong = tree_check(hs->by_handle, &tree_plain, tie_pools);
     for (uint32_t i = 0; i < tree_count(hs->by_handle) && wrong == NULL; i++) {
         wrong = check_pool(hs, tree_at(hs->by_handle, i, NULL), &elements);
     }

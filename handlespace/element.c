@@ -84,6 +84,9 @@ struct element *hs_element_clone(const struct element *from)
     element->pub = from->pub;
     element->pub.user = user;
     element->pub.asap = asap;
+    if (from->pool->ops->step != NULL) {
+        element->standing = __atomic_load_n(&from->standing, __ATOMIC_RELAXED);
+    }
     return element;
 }
 

@@ -131,7 +131,9 @@ size_t hs_select(struct hs *hs, struct pool_handle handle, size_t count, hs_filt
     /* The sequence of SplitMix64 is a counter; each selection starts a sequence of its own. */
     uint64_t *state = &hs->rnd[thread_stripe].state;
     uint64_t draw = __atomic_add_fetch(state, 0x9e3779b97f4a7c15u, __ATOMIC_RELAXED);
-    struct policy_choice choice = {.order = hs_read_ptr(pool->order),
+    struct policy_choice choice = {.ops = pool->ops,
+                                   .order = hs_read_ptr(pool->order),
+                                   .turn = &pool->turn,
                                    .filter = filter,
                                    .ctx = ctx,
                                    .count = count,

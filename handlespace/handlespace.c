@@ -40,14 +40,7 @@ static void pool_release(struct rcu_head *head)
 
 static void pool_free_all(struct hs *hs, struct pool *pool)
 {
-    const struct ring *last = NULL;
-    for (uint32_t i = 0; i < tree_count(pool->order); i++) {
-        const struct element *element = tree_at(pool->order, i, NULL);
-        if (element->ring != last) {
-            last = element->ring;
-            free(element->ring);
-        }
-    }
+    hs_order_free(pool);
     for (uint32_t i = 0; i < tree_count(pool->index); i++) {
         free(tree_at(pool->index, i, NULL));
     }
@@ -174,15 +167,15 @@ static int edit_pools(struct hs *hs, struct change *c)
 {
     struct pool_handle handle = pool_name(c->pool);
     uint32_t rank = tree_rank(hs->by_handle, c->pool->prefix, hs_handle_tie, &handle, false);
-    return tree_edit(&c->pools, hs->by_handle, NULL, rank, c->pool_goes ? 1 : 0, c->pool->prefix,
-                     c->pool_comes ? c->pool : NULL);
+    return tree_edit(&c->pools, hs->by_handle, &tree_plain, rank, c->pool_goes ? 1 : 0,
+                     c->pool->prefix, c->pool_comes ? c->pool : NULL);
 }
 
 static int edit_index(struct change *c)
 {
     uint32_t pe_id = c->element != NULL ? c->element->pub.pe_id : c->old->pub.pe_id;
     uint32_t rank = tree_rank(c->pool->index, pe_id, NULL, NULL, false);
-    return tree_edit(&c->index, c->pool->index, NULL, rank, c->old != NULL ? 1 : 0, pe_id,
+    return tree_edit(&c->index, c->pool->index, &tree_plain, rank, c->old != NULL ? 1 : 0, pe_id,
                      c->element);
 }
 

@@ -19,7 +19,7 @@
 /** Octets of an opaque transport. */
 #define HS_OPAQUE_MAX 1024
 
-/** Elements with the same sort key: they take turns. Readers add to `turn`. */
+/** Two or more elements with the same sort key: they take turns. Readers add to `turn`. */
 struct ring {
     struct rcu_head rcu;
     uint64_t turn; /* the head stands at rank turn % size of the ring */
@@ -28,7 +28,10 @@ struct ring {
 struct element {
     struct hs_element pub; /* first */
     struct pool *pool;
-    struct ring *ring;
+    union {
+        struct ring *ring; /* ordered policies; published; NULL: nobody has the same key */
+        uint64_t standing; /* policies with a step: readers move it one way, see policy_ops.h */
+    };
     /* From here on writer only. */
     struct tree_anchor *leaf; /* in the order tree */
     uint64_t owner_seq;       /* place in the owner's list, ascending */
@@ -53,6 +56,7 @@ struct pool {
     uint16_t use;
     struct tree_node *index; /* published: elements by PE id */
     struct tree_node *order; /* published: elements by the policy's key; anchored */
+    uint64_t turn;           /* readers add to it: position (WRR), or clock of the standings */
     uint64_t prefix;         /* the first octets of the handle, as a sort key */
     uint32_t handle_sum;     /* its part of the PE checksum */
     uint16_t handle_len;
@@ -154,6 +158,8 @@ struct order_edit {
     struct ring *ring, *fresh_ring, *stale_ring;
     struct ring *grown, *shrunk; /* rings whose position follows */
     uint64_t grown_by, shrunk_by;
+    struct element *partner; /* the one that is no longer, or from now on, alone with its key */
+    struct element *survivor;
 };
 /** Prepare: `old` NULL: join; `element` NULL: leave; both: take over or move. 0 or -ENOMEM. */
 int hs_order_edit(struct order_edit *edit, struct pool *pool, struct element *old,
@@ -162,5 +168,7 @@ int hs_order_edit(struct order_edit *edit, struct pool *pool, struct element *ol
 void hs_order_commit(struct order_edit *edit, struct pool *pool, struct element *element);
 void hs_order_abort(struct order_edit *edit);
 const char *hs_order_check(const struct pool *pool);
+/** Frees the rings of a pool that no reader can see. */
+void hs_order_free(struct pool *pool);
 
 #endif

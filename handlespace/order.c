@@ -15,9 +15,36 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* Standings are (value << 32 | clock). */
+#define CLOCK_LATE  (UINT64_C(1) << 31)
+#define CLOCK_SHIFT 20
+
 static uint64_t element_key(const struct pool *pool, const struct element *element)
 {
-    return pool->ops->key != NULL ? pool->ops->key(&element->pub.policy) : 0;
+    /* With a step the key is where the standing begins; the tree is in order of arrival. */
+    return pool->ops->key != NULL && pool->ops->step == NULL ? pool->ops->key(&element->pub.policy)
+                                                             : 0;
+}
+
+static bool has_rings(const struct pool *pool)
+{
+    return pool->ops->select == policy_select_ordered;
+}
+
+static uint64_t element_fold(const void *item)
+{
+    const struct element *element = item;
+    const struct policy_ops *ops = element->pool->ops;
+    return ops->step != NULL ? __atomic_load_n(&element->standing, __ATOMIC_RELAXED)
+                             : ops->weight(&element->pub.policy);
+}
+
+static const struct tree_kind *order_kind(const struct policy_ops *ops)
+{
+    static const struct tree_kind plain = {.slot = hs_element_slot};
+    static const struct tree_kind sum = {hs_element_slot, TREE_SUM, element_fold};
+    static const struct tree_kind least = {hs_element_slot, TREE_LEAST, element_fold};
+    return ops->weight != NULL ? &sum : ops->step != NULL ? &least : &plain;
 }
 
 /* A ring as it stands in one state of the order. */
@@ -38,28 +65,38 @@ static uint64_t turn_of(const struct ring *ring)
     return __atomic_load_n(&ring->turn, __ATOMIC_RELAXED);
 }
 
+/* The ring that the newcomer joins, and its place there: just behind the head. */
+static int join_ring(struct order_edit *edit, struct pool *pool, struct stretch s, uint32_t *rank)
+{
+    struct element *first = tree_at(pool->order, s.from, NULL);
+    *rank = s.from + s.size;
+    if (s.size == 1) {
+        edit->fresh_ring = calloc(1, sizeof(*edit->fresh_ring));
+        edit->ring = edit->fresh_ring;
+        edit->partner = first;
+        return edit->fresh_ring != NULL ? 0 : -ENOMEM;
+    }
+    edit->ring = first->ring;
+    uint64_t turn = turn_of(edit->ring);
+    uint32_t head = (uint32_t)(turn % s.size);
+    /* Before the head in the tree, or at the far end. */
+    if (head > 0) {
+        *rank = s.from + head;
+    }
+    edit->grown = edit->ring;
+    edit->grown_by = (head > 0 ? head + 1 : 0) - turn;
+    return 0;
+}
+
 static int prepare_join(struct order_edit *edit, struct pool *pool, struct element *element)
 {
     uint64_t key = element_key(pool, element);
     struct stretch s = stretch_of(pool->order, key);
-    uint32_t rank = s.from;
-    if (s.size == 0) {
-        edit->fresh_ring = calloc(1, sizeof(*edit->fresh_ring));
-        if (edit->fresh_ring == NULL) {
-            return -ENOMEM;
-        }
-        edit->ring = edit->fresh_ring;
-    } else {
-        const struct element *first = tree_at(pool->order, s.from, NULL);
-        edit->ring = first->ring;
-        uint64_t turn = turn_of(edit->ring);
-        uint32_t head = (uint32_t)(turn % s.size);
-        /* Just behind the head: before it in the tree, or at the far end. */
-        rank += head > 0 ? head : s.size;
-        edit->grown = edit->ring;
-        edit->grown_by = (head > 0 ? head + 1 : 0) - turn;
+    uint32_t rank = s.from + s.size;
+    if (has_rings(pool) && s.size > 0 && join_ring(edit, pool, s, &rank) < 0) {
+        return -ENOMEM;
     }
-    int result = tree_edit(&edit->put, pool->order, hs_element_slot, rank, 0, key, element);
+    int result = tree_edit(&edit->put, pool->order, order_kind(pool->ops), rank, 0, key, element);
     if (result < 0) {
         free(edit->fresh_ring);
     }
@@ -71,9 +108,10 @@ static int prepare_leave(struct order_edit *edit, struct tree_edit *cut, struct 
                          struct pool *pool, struct element *old, uint32_t rank)
 {
     struct stretch s = stretch_of(from, element_key(pool, old));
-    if (s.size == 1) {
+    if (has_rings(pool) && s.size == 2) {
         edit->stale_ring = old->ring;
-    } else {
+        edit->survivor = tree_at(from, rank == s.from ? rank + 1 : s.from, NULL);
+    } else if (has_rings(pool) && s.size > 2) {
         uint64_t turn = turn_of(old->ring);
         uint32_t head = (uint32_t)(turn % s.size);
         uint32_t place = rank - s.from;
@@ -81,7 +119,46 @@ static int prepare_leave(struct order_edit *edit, struct tree_edit *cut, struct 
         edit->shrunk = old->ring;
         edit->shrunk_by = target - turn;
     }
-    return tree_edit(cut, from, hs_element_slot, rank, 1, 0, NULL);
+    return tree_edit(cut, from, order_kind(pool->ops), rank, 1, 0, NULL);
+}
+
+/* --- policies with a step: standings --- */
+
+/*
+ * The clock that breaks ties counts selections; long before 32 bits are used up all its readings
+ * are divided, which keeps their order. Readers that move a standing meanwhile win.
+ */
+static void slow_clock(struct pool *pool)
+{
+    struct tree_walk walk;
+    struct element *element;
+    __atomic_store_n(&pool->turn, UINT64_C(1) << (32 - CLOCK_SHIFT), __ATOMIC_RELAXED);
+    tree_walk_from(&walk, pool->order, 0);
+    while ((element = tree_walk_next(&walk)) != NULL) {
+        uint64_t seen = __atomic_load_n(&element->standing, __ATOMIC_RELAXED);
+        uint64_t slow;
+        do {
+            slow = seen >> 32 << 32 | (seen & UINT32_MAX) >> CLOCK_SHIFT;
+        } while (!__atomic_compare_exchange_n(&element->standing, &seen, slow, false,
+                                              __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    }
+    tree_refold(pool->order, order_kind(pool->ops));
+}
+
+/* Where an element begins, or goes on; it starts anew with each registration (P-24). */
+static void take_stand(struct pool *pool, const struct element *old, struct element *element)
+{
+    const struct policy_ops *ops = pool->ops;
+    if (ops->weight != NULL) {
+        element->standing = ops->weight(&element->pub.policy);
+        return;
+    }
+    if (__atomic_load_n(&pool->turn, __ATOMIC_RELAXED) >= CLOCK_LATE) {
+        slow_clock(pool);
+    }
+    uint32_t since = old != NULL ? (uint32_t)__atomic_load_n(&old->standing, __ATOMIC_RELAXED)
+                                 : policy_clock(&pool->turn);
+    element->standing = ops->key(&element->pub.policy) << 32 | since;
 }
 
 int hs_order_edit(struct order_edit *edit, struct pool *pool, struct element *old,
@@ -89,6 +166,10 @@ int hs_order_edit(struct order_edit *edit, struct pool *pool, struct element *ol
 {
     edit->two = false;
     edit->ring = edit->fresh_ring = edit->stale_ring = edit->grown = edit->shrunk = NULL;
+    edit->partner = edit->survivor = NULL;
+    if (pool->ops->step != NULL && element != NULL && element->standing == 0) {
+        take_stand(pool, old, element);
+    }
     if (old == NULL) {
         return prepare_join(edit, pool, element);
     }
@@ -99,7 +180,7 @@ int hs_order_edit(struct order_edit *edit, struct pool *pool, struct element *ol
     uint64_t key = element_key(pool, element);
     if (key == element_key(pool, old)) {
         edit->ring = old->ring;
-        return tree_edit(&edit->put, pool->order, hs_element_slot, rank, 1, key, element);
+        return tree_edit(&edit->put, pool->order, order_kind(pool->ops), rank, 1, key, element);
     }
     if (prepare_join(edit, pool, element) < 0) {
         return -ENOMEM;
@@ -114,6 +195,18 @@ int hs_order_edit(struct order_edit *edit, struct pool *pool, struct element *ol
     return 0;
 }
 
+/* The position in a cycle whose length changes: the same part of it has passed. */
+static void keep_position(struct pool *pool, const struct tree_node *root)
+{
+    uint64_t before = tree_folded(pool->order);
+    uint64_t after = tree_folded(root);
+    uint64_t turn = __atomic_load_n(&pool->turn, __ATOMIC_RELAXED);
+    if (before != after && before != 0) {
+        uint64_t target = policy_part(turn % before, after, before, NULL);
+        (void)__atomic_fetch_add(&pool->turn, target - turn, __ATOMIC_RELAXED);
+    }
+}
+
 static void ring_release(struct rcu_head *head)
 {
     hs_note_acquire(grace);
@@ -122,7 +215,7 @@ static void ring_release(struct rcu_head *head)
 
 void hs_order_commit(struct order_edit *edit, struct pool *pool, struct element *element)
 {
-    if (element != NULL) {
+    if (element != NULL && has_rings(pool)) {
         element->ring = edit->ring;
     }
     tree_commit(&edit->put);
@@ -135,7 +228,18 @@ void hs_order_commit(struct order_edit *edit, struct pool *pool, struct element 
     if (edit->shrunk != NULL) {
         (void)__atomic_fetch_add(&edit->shrunk->turn, edit->shrunk_by, __ATOMIC_RELAXED);
     }
-    hs_publish(pool->order, edit->two ? edit->cut.root : edit->put.root);
+    /* Before the root: who sees two elements with a key finds their ring. */
+    if (edit->partner != NULL) {
+        hs_publish(edit->partner->ring, edit->fresh_ring);
+    }
+    struct tree_node *root = edit->two ? edit->cut.root : edit->put.root;
+    if (pool->ops->cyclic) {
+        keep_position(pool, root);
+    }
+    hs_publish(pool->order, root);
+    if (edit->survivor != NULL) {
+        hs_publish(edit->survivor->ring, NULL);
+    }
     tree_retire(&edit->put);
     if (edit->two) {
         tree_retire(&edit->cut);
@@ -163,8 +267,10 @@ void hs_order_abort(struct order_edit *edit)
 static size_t select_from_ring(const struct policy_choice *choice, struct stretch s,
                                struct ring *ring, size_t got)
 {
-    bool leads = got == 0;
-    uint64_t turn = leads ? __atomic_fetch_add(&ring->turn, 1, __ATOMIC_RELAXED) : turn_of(ring);
+    bool leads = got == 0 && ring != NULL;
+    uint64_t turn = leads          ? __atomic_fetch_add(&ring->turn, 1, __ATOMIC_RELAXED)
+                    : ring != NULL ? turn_of(ring)
+                                   : 0;
     uint32_t place = (uint32_t)(turn % s.size);
     struct tree_walk walk;
     tree_walk_from(&walk, choice->order, s.from + place);
@@ -199,7 +305,7 @@ size_t policy_select_ordered(const struct policy_choice *choice)
         (void)tree_at(choice->order, n - 1, &last_key);
         uint32_t end = key == last_key ? n : tree_rank(choice->order, key, NULL, NULL, true);
         struct stretch s = {.from = rank, .size = end - rank};
-        got = select_from_ring(choice, s, first->ring, got);
+        got = select_from_ring(choice, s, s.size > 1 ? hs_read_ptr(first->ring) : NULL, got);
         rank = end;
     }
     return got;
@@ -209,21 +315,33 @@ size_t policy_select_ordered(const struct policy_choice *choice)
 
 const char *hs_order_check(const struct pool *pool)
 {
-    const char *wrong = tree_check(pool->order, hs_element_slot, NULL);
-    const struct ring *ring = NULL;
-    uint64_t last_key = 0;
+    const char *wrong = tree_check(pool->order, order_kind(pool->ops), NULL);
     for (uint32_t i = 0; i < tree_count(pool->order) && wrong == NULL; i++) {
         uint64_t key;
         const struct element *element = tree_at(pool->order, i, &key);
         if (key != element_key(pool, element)) {
             wrong = "order: an element does not stand at its key";
-        } else if (element->pool != pool || element->ring == NULL) {
-            wrong = "order: an element without pool or ring";
-        } else if (i > 0 && (key == last_key) != (element->ring == ring)) {
-            wrong = "order: a ring is not the elements of one key";
+        } else if (element->pool != pool) {
+            wrong = "order: an element is of another pool";
+        } else if (has_rings(pool)) {
+            struct stretch st = stretch_of(pool->order, key);
+            const struct element *first = tree_at(pool->order, st.from, NULL);
+            if ((st.size > 1) != (element->ring != NULL) || element->ring != first->ring) {
+                wrong = "order: a ring is not the elements of one key";
+            }
         }
-        ring = element->ring;
-        last_key = key;
     }
     return wrong;
+}
+
+void hs_order_free(struct pool *pool)
+{
+    const struct ring *last = NULL;
+    for (uint32_t i = 0; has_rings(pool) && i < tree_count(pool->order); i++) {
+        const struct element *element = tree_at(pool->order, i, NULL);
+        if (element->ring != last) {
+            last = element->ring;
+            free(element->ring);
+        }
+    }
 }

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* A new policy: its file, its line here. */
-static const struct policy_ops *const POLICIES[] = {&policy_rr, &policy_rand, &policy_lu};
+#define POLICY_ENTRY(name) &policy_##name,
+static const struct policy_ops *const POLICIES[] = {POLICY_TABLE(POLICY_ENTRY)};
 #define POLICY_COUNT (sizeof(POLICIES) / sizeof(POLICIES[0]))
 
 const struct policy_ops *policy_ops_by_type(uint32_t type)
@@ -123,6 +123,19 @@ static void list_policies(char *out, size_t size)
     }
 }
 
+/* Those that can be given. */
+static void list_words(const struct policy_ops *ops, char *out, size_t size)
+{
+    size_t used = 0;
+    for (int i = 0; i < ops->info.word_count && used < size; i++) {
+        if (ops->word_kinds[i] != WORD_MEASURED) {
+            int n = snprintf(out + used, size - used, "%s%s", i > 0 ? ", " : "",
+                             ops->info.word_names[i]);
+            used += n > 0 ? (size_t)n : 0;
+        }
+    }
+}
+
 static int word_index(const struct policy_ops *ops, const char *name, size_t len)
 {
     for (int i = 0; i < ops->info.word_count; i++) {
@@ -146,9 +159,16 @@ static int parse_assignment(const struct policy_ops *ops, const char *text, size
             (void)snprintf(error, error_size, "policy %s has no parameters, but \"%.*s\" is given",
                            ops->info.name, (int)name_len, text);
         } else {
+            char known[64] = "";
+            list_words(ops, known, sizeof(known));
             (void)snprintf(error, error_size, "policy %s has no parameter \"%.*s\"; it has %s",
-                           ops->info.name, (int)name_len, text, ops->info.word_names[0]);
+                           ops->info.name, (int)name_len, text, known);
         }
+        return -EINVAL;
+    }
+    if (ops->word_kinds[i] == WORD_MEASURED) {
+        (void)snprintf(error, error_size, "%s of policy %s is measured and cannot be given",
+                       ops->info.word_names[i], ops->info.name);
         return -EINVAL;
     }
     char value[32] = "";
@@ -172,7 +192,7 @@ int policy_parse(const char *text, struct policy *ret, char *error, size_t error
     size_t name_len = strcspn(text, ":");
     const struct policy_ops *ops = ops_by_name(text, name_len);
     if (ops == NULL) {
-        char known[128] = "";
+        char known[160] = "";
         list_policies(known, sizeof(known));
         (void)snprintf(error, error_size, "unknown policy \"%.*s\"; there are %s",
                        name_len < 64 ? (int)name_len : 64, text, known);
@@ -196,6 +216,22 @@ int policy_parse(const char *text, struct policy *ret, char *error, size_t error
     return 0;
 }
 
+const char *policy_word_form(const struct policy_info *info, size_t i)
+{
+    const struct policy_ops *ops = policy_ops_by_type(info->type);
+    switch (ops != NULL && i < info->word_count ? ops->word_kinds[i] : WORD_NONE) {
+    case WORD_NUMBER:
+        return "number";
+    case WORD_SHARE:
+        return "percentage";
+    case WORD_MEASURED:
+        return "measured";
+    case WORD_NONE:
+        break;
+    }
+    return "";
+}
+
 const char *policy_format(const struct policy *policy, char *out, size_t size)
 {
     const struct policy_ops *ops = policy_ops_by_type(policy->type);
@@ -212,7 +248,8 @@ const char *policy_format(const struct policy *policy, char *out, size_t size)
             n = snprintf(out + used, size - used, ", %s %u.%u %%", ops->info.word_names[i],
                          (unsigned)(tenths / 10), (unsigned)(tenths % 10));
         } else {
-            n = snprintf(out + used, size - used, ", %s %u", ops->info.word_names[i], word);
+            n = snprintf(out + used, size - used, ", %s %u%s", ops->info.word_names[i], word,
+                         ops->word_kinds[i] == WORD_MEASURED ? " ms" : "");
         }
         used += n > 0 ? (size_t)n : 0;
     }

@@ -24,6 +24,9 @@ const struct policy_info *policy_info_by_name(const char *name);
 /** The i-th entry; NULL past the end. */
 const struct policy_info *policy_info_at(size_t i);
 
+/** What the i-th word is written as: "number", "percentage"; "measured" ones cannot be given. */
+const char *policy_word_form(const struct policy_info *info, size_t i);
+
 /**
  * Parses "rr", "lu", "wrr:weight=3", "lu:load=25%". On error returns -EINVAL and says in
  * `error` what is wrong with which word.

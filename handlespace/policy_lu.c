@@ -2,7 +2,7 @@
 /* Least Used (RFC 5356 §5.1; P-19 … P-22): ascending by load, round robin among equal loads. */
 #include "handlespace/policy_ops.h"
 
-static uint64_t lu_key(const struct policy *policy)
+static uint64_t load(const struct policy *policy)
 {
     return policy->words[0];
 }
@@ -16,6 +16,6 @@ const struct policy_ops policy_lu = {
              .adaptive = true},
     .alias = "leastused",
     .word_kinds = {WORD_SHARE},
-    .key = lu_key,
+    .key = load,
     .select = policy_select_ordered,
 };

@@ -23,6 +23,13 @@ static const struct {
     {"lud", POLICY_LUD, {"load", "degradation", NULL}},
     {"plu", POLICY_PLU, {"load", "degradation", NULL}},
     {"rlu", POLICY_RLU, {"load", NULL}},
+    {"rplu", POLICY_RPLU, {"load", "degradation", NULL}},
+    {"rlud", POLICY_RLUD, {"load", "degradation", NULL}},
+    {"plud", POLICY_PLUD, {"load", "degradation", NULL}},
+    {"rplud", POLICY_RPLUD, {"load", "degradation", NULL}},
+    {"wrand-dpf", POLICY_WRAND_DPF, {"weight", "dpf", "distance", NULL}},
+    {"lu-dpf", POLICY_LU_DPF, {"load", "dpf", "distance", NULL}},
+    {"lud-dpf", POLICY_LUD_DPF, {"load", "degradation", "dpf", "distance"}},
 };
 #define KNOWN_COUNT (sizeof(known) / sizeof(known[0]))
 
@@ -44,12 +51,26 @@ static bool read_word(const char **pos, char name[16], uint32_t *value)
     if (end == *pos) {
         return false;
     }
+    unsigned long long millionths = 0;
+    bool fraction = *end == '.';
+    if (fraction) {
+        unsigned long long unit = 100000;
+        for (end++; *end >= '0' && *end <= '9'; end++, unit /= 10) {
+            millionths += (unsigned long long)(*end - '0') * unit;
+        }
+    }
     if (*end == '%') {
         end++;
         if (n > 100) {
             return false;
         }
-        n = n * LOAD_FULL / 100;
+        millionths += n * 1000000;
+        if (millionths > 100000000) {
+            return false;
+        }
+        n = (millionths * LOAD_FULL + 50000000) / 100000000;
+    } else if (fraction) {
+        return false;
     }
     if (n > UINT32_MAX || (*end != '\0' && *end != ':' && *end != ',')) {
         return false;
@@ -70,9 +91,10 @@ bool pre_policy_parse(const char *text, struct policy *ret)
     struct policy policy = {.type = POLICY_NONE};
     if (k < KNOWN_COUNT) {
         policy.type = known[k].type;
-        while (policy.word_count < POLICY_WORDS_MAX && known[k].words[policy.word_count] != NULL) {
-            policy.words[policy.word_count++] =
-                policy.type == POLICY_WRR || policy.type == POLICY_WRAND ? 1 : 0;
+        for (unsigned i = 0; i < POLICY_WORDS_MAX && known[k].words[i] != NULL; i++) {
+            const char *word = known[k].words[i];
+            policy.words[i] = strcmp(word, "weight") == 0 || strcmp(word, "priority") == 0;
+            policy.word_count++;
         }
     } else {
         char *end;

@@ -14,10 +14,10 @@ static const struct {
     uint32_t type;
     uint8_t words;
 } policy_words[] = {
-    {POLICY_RR, 0},   {POLICY_WRR, 1}, {POLICY_RAND, 0}, {POLICY_WRAND, 1},
-    {POLICY_PRIO, 1}, {POLICY_LU, 1},  {POLICY_LUD, 2},  {POLICY_PLU, 2},
-    {POLICY_RLU, 1},  {0xb0001001, 2}, {0xb0001002, 2},  {0xb0001003, 2},
-    {0xb0001004, 2},  {0xb0002001, 3}, {0xb0002002, 3},  {0xb0002003, 4},
+    {POLICY_RR, 0},    {POLICY_WRR, 1},       {POLICY_RAND, 0},   {POLICY_WRAND, 1},
+    {POLICY_PRIO, 1},  {POLICY_LU, 1},        {POLICY_LUD, 2},    {POLICY_PLU, 2},
+    {POLICY_RLU, 1},   {POLICY_RPLU, 2},      {POLICY_RLUD, 2},   {POLICY_PLUD, 2},
+    {POLICY_RPLUD, 2}, {POLICY_WRAND_DPF, 3}, {POLICY_LU_DPF, 3}, {POLICY_LUD_DPF, 4},
 };
 
 #define POLICY_ADAPTIVE_NONE 0x40000000u /* the invalid type of the adaptive range */

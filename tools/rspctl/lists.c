@@ -463,23 +463,46 @@ int ctl_run_pe_show(struct ctl *ctl)
     return CTL_OK;
 }
 
+/* "lud:load=25%,degradation=25%": all that can be given, with a value of its form. */
+static const char *written_as(const struct policy_info *info, char *out, size_t size)
+{
+    size_t used = (size_t)snprintf(out, size, "%s", info->name);
+    char separator = ':';
+    for (size_t w = 0; w < info->word_count && used < size; w++) {
+        const char *form = policy_word_form(info, w);
+        if (strcmp(form, "measured") != 0) {
+            used += (size_t)snprintf(out + used, size - used, "%c%s=%s", separator,
+                                     info->word_names[w], form[0] == 'p' ? "25%" : "3");
+            separator = ',';
+        }
+    }
+    return out;
+}
+
 int ctl_run_policies(struct ctl *ctl)
 {
     static const struct column columns[] = {
-        {"NAME", "name", COLUMN_TEXT, false},        {"POLICY", "title", COLUMN_TEXT, false},
-        {"TYPE", "policy_type", COLUMN_TEXT, false}, {"ADAPTIVE", "adaptive", COLUMN_TEXT, false},
-        {"VALUES", "values", COLUMN_LIST, false},
+        {"NAME", "name", COLUMN_TEXT, false},
+        {"POLICY", "title", COLUMN_TEXT, false},
+        {"TYPE", "policy_type", COLUMN_TEXT, false},
+        {"ADAPTIVE", "adaptive", COLUMN_TEXT, false},
+        {"WRITTEN AS", "written_as", COLUMN_TEXT, false},
     };
     static const struct listing listing = LISTING("rspctl.policies/1", "policies", columns, NULL);
     json_t *list = json_array();
     const struct policy_info *info;
     for (size_t i = 0; (info = policy_info_at(i)) != NULL; i++) {
         json_t *values = json_array();
+        json_t *forms = json_array();
         for (size_t w = 0; w < info->word_count; w++) {
             (void)json_array_append_new(values, json_string(info->word_names[w]));
+            (void)json_array_append_new(forms, json_string(policy_word_form(info, w)));
         }
-        json_t *row = json_pack("{s:s, s:s, s:b, s:o}", "name", info->name, "title", info->title,
-                                "adaptive", info->adaptive, "values", values);
+        char written[96];
+        json_t *row =
+            json_pack("{s:s, s:s, s:b, s:s, s:o, s:o}", "name", info->name, "title", info->title,
+                      "adaptive", info->adaptive, "written_as",
+                      written_as(info, written, sizeof(written)), "values", values, "forms", forms);
         (void)json_object_set_new(row, "policy_type", out_id(info->type));
         (void)json_array_append_new(list, row);
     }

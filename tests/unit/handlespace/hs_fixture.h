@@ -4,8 +4,12 @@
 #define RSP_TESTS_HS_FIXTURE_H
 
 #include "handlespace/handlespace.h"
+#include "handlespace/policy.h"
 
 #include <criterion/criterion.h>
+
+#include <math.h>
+#include <string.h>
 
 static const struct hs_limits NO_LIMITS = {0};
 
@@ -21,7 +25,8 @@ static inline struct pool_element make_pe(uint32_t id, uint32_t policy, uint32_t
     struct pool_element pe = {.pe_id = id, .home_id = 0xa1b2c3d4};
     pe.user = (struct transport){
         .protocol = TRANSPORT_TCP, .port = 80, .address_count = 1, .addresses = &HS_TEST_ADDRESS};
-    pe.policy = (struct policy){.type = policy, .word_count = policy == POLICY_LU ? 1 : 0};
+    const struct policy_info *info = policy_info_by_type(policy);
+    pe.policy = (struct policy){.type = policy, .word_count = info != NULL ? info->word_count : 0};
     pe.policy.words[0] = word;
     return pe;
 }
@@ -32,6 +37,18 @@ static inline enum hs_result add(struct hs *hs, const char *pool, uint32_t id, u
     struct pool_element pe = make_pe(id, policy, word);
     return hs_register(hs, pool_handle_of(pool), &pe, -1, 0, at_ms(0));
 }
+
+/** With up to four words. */
+static inline enum hs_result add4(struct hs *hs, uint32_t id, uint32_t policy,
+                                  const uint32_t words[4])
+{
+    struct pool_element pe = make_pe(id, policy, 0);
+    for (int i = 0; i < 4; i++) {
+        pe.policy.words[i] = words[i];
+    }
+    return hs_register(hs, pool_handle_of("p"), &pe, -1, 0, at_ms(0));
+}
+#define ADD(hs, id, policy, ...) add4(hs, id, policy, (const uint32_t[4]){__VA_ARGS__})
 
 /** Selects and returns the ids. */
 static inline size_t pick(struct hs *hs, const char *pool, size_t count, uint32_t *ids)
@@ -50,6 +67,31 @@ static inline uint32_t pick1(struct hs *hs, const char *pool)
 {
     uint32_t id = 0;
     return pick(hs, pool, 1, &id) == 1 ? id : 0;
+}
+
+/** Answers of k elements from pool p, one after the other: "AB CA" … */
+static inline void expect(struct hs *hs, size_t k, const char *text)
+{
+    char got[256] = "";
+    for (size_t at = 0; text[at] != '\0';) {
+        uint32_t ids[16];
+        size_t n = pick(hs, "p", k, ids);
+        for (size_t i = 0; i < n; i++) {
+            got[at++] = (char)('A' + ids[i] - 1);
+        }
+        if (text[at] == ' ') {
+            got[at++] = ' ';
+        }
+        got[at] = '\0';
+        cr_assert(n > 0 && strncmp(got, text, at) == 0, "%s, wanted %s", got, text);
+    }
+}
+
+/** 5 sigma of the share of one class (policies.md §11). */
+static inline void share_is(uint32_t hits, uint32_t draws, double p)
+{
+    double q = (double)hits / draws;
+    cr_assert_leq(fabs(q - p), 5 * sqrt(p * (1 - p) / draws), "share %f, expected %f", q, p);
 }
 
 static inline void check(struct hs *hs)

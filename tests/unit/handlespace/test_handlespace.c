@@ -62,7 +62,7 @@ Test(handlespace, refuses_invalid_values)
     cr_assert_eq(add(hs, "p", 0, POLICY_RR, 0), HS_INVALID);
     cr_assert_eq(add(hs, "p", 1, POLICY_NONE, 0), HS_INVALID);
     cr_assert_eq(add(hs, "p", 1, 0x40000000, 0), HS_INVALID);
-    cr_assert_eq(add(hs, "p", 1, POLICY_WRR, 0), HS_INVALID);
+    cr_assert_eq(add(hs, "p", 1, 0xb0002004, 0), HS_INVALID);
     pe.policy = (struct policy){.type = POLICY_LU, .word_count = 0};
     cr_assert_eq(hs_register(hs, pool_handle_of("p"), &pe, -1, 0, at_ms(0)), HS_INVALID);
     pe = make_pe(1, POLICY_RR, 0);

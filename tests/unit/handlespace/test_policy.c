@@ -29,14 +29,37 @@ Test(policy, parses_and_formats)
     cr_assert_eq(p.words[0], LOAD_FULL);
     cr_assert_eq(policy_parse("lu:load=12.5%", &p, error, sizeof(error)), 0);
     cr_assert_eq(p.words[0], 0x20000000);
+    cr_assert_eq(policy_parse("wrr:weight=3", &p, error, sizeof(error)), 0);
+    cr_assert(p.type == POLICY_WRR && p.word_count == 1 && p.words[0] == 3);
+    cr_assert_eq(policy_parse("wrr", &p, error, sizeof(error)), 0);
+    cr_assert_eq(p.words[0], 1);
+    cr_assert_eq(policy_parse("lud:degradation=5%", &p, error, sizeof(error)), 0);
+    cr_assert(p.type == POLICY_LUD && p.word_count == 2 && p.words[0] == 0 &&
+              p.words[1] == 214748365);
+    cr_assert_eq(policy_parse("lu-dpf:load=6.25%,dpf=0.5%", &p, error, sizeof(error)), 0);
+    cr_assert(p.word_count == 3 && p.words[0] == 0x10000000 && p.words[1] == 21474836);
+    p.words[2] = 50;
+    cr_assert_str_eq(policy_format(&p, out, sizeof(out)),
+                     "Least Used with DPF, load 6.3 %, dpf 0.5 %, distance 50 ms");
 }
 
 Test(policy, says_what_is_wrong)
 {
     struct policy p = {.type = 77};
     char error[160];
-    cr_assert_eq(policy_parse("wrr:weight=3", &p, error, sizeof(error)), -EINVAL);
-    cr_assert_str_eq(error, "unknown policy \"wrr\"; there are rr, rand, lu");
+    cr_assert_eq(policy_parse("wwr:weight=3", &p, error, sizeof(error)), -EINVAL);
+    cr_assert_str_eq(error,
+                     "unknown policy \"wwr\"; there are rr, wrr, rand, wrand, prio, lu, lud, "
+                     "plu, rlu, rplu, rlud, plud, rplud, wrand-dpf, lu-dpf, lud-dpf");
+    cr_assert_eq(policy_parse("lud:weight=3", &p, error, sizeof(error)), -EINVAL);
+    cr_assert_str_eq(error, "policy lud has no parameter \"weight\"; it has load, degradation");
+    cr_assert_eq(policy_parse("lu-dpf:distance=3", &p, error, sizeof(error)), -EINVAL);
+    cr_assert_str_eq(error, "distance of policy lu-dpf is measured and cannot be given");
+    cr_assert_eq(policy_parse("wrr:weight=-3", &p, error, sizeof(error)), -EINVAL);
+    cr_assert_str_eq(error,
+                     "weight of policy wrr wants a whole number up to 4294967295, not \"-3\"");
+    cr_assert_eq(policy_parse("lud:degradation=5", &p, error, sizeof(error)), -EINVAL);
+    cr_assert_str_eq(error, "degradation of policy lud wants a percentage such as 25%, not \"5\"");
     cr_assert_eq(policy_parse("", &p, error, sizeof(error)), -EINVAL);
     cr_assert_eq(policy_parse("rr:weight=3", &p, error, sizeof(error)), -EINVAL);
     cr_assert_not_null(strstr(error, "no parameters"));
@@ -57,27 +80,11 @@ Test(policy, table)
         cr_assert_eq(policy_info_by_type(info->type), info);
         cr_assert_eq(policy_info_by_name(info->name), info);
     }
-    cr_assert_eq(n, 3);
-    cr_assert_null(policy_info_by_type(POLICY_WRR));
+    cr_assert_eq(n, 16);
     cr_assert_null(policy_info_by_type(0));
+    cr_assert_null(policy_info_by_type(0x40000000)); /* P-32 */
+    cr_assert_null(policy_info_by_type(0xb0002004)); /* has no wire format (PD-10) */
     cr_assert_null(policy_info_by_name("nonsense"));
-}
-
-static void expect(struct hs *hs, size_t k, const char *text)
-{
-    char got[256] = "";
-    for (size_t at = 0; text[at] != '\0';) {
-        uint32_t ids[16];
-        size_t n = pick(hs, "p", k, ids);
-        for (size_t i = 0; i < n; i++) {
-            got[at++] = (char)('A' + ids[i] - 1);
-        }
-        if (text[at] == ' ') {
-            got[at++] = ' ';
-        }
-        got[at] = '\0';
-        cr_assert_eq(strncmp(got, text, at), 0, "%s, wanted %s", got, text);
-    }
 }
 
 /* parameters:P-24, policies:P-4, P-5: starts at the head, head advances by one. */
@@ -171,13 +178,6 @@ Test(policy, lu_order_and_ties)
     cr_assert_eq(add(hs, "p", 2, POLICY_LU, LOAD_FULL), HS_UPDATED);
     expect(hs, 3, "CAB ACB");
     close_hs(hs);
-}
-
-/* 5 sigma of the share of one class (policies.md §11). */
-static void share_is(uint32_t hits, uint32_t draws, double p)
-{
-    double q = (double)hits / draws;
-    cr_assert_lt(fabs(q - p), 5 * sqrt(p * (1 - p) / draws), "share %f, expected %f", q, p);
 }
 
 Test(policy, rand_shares)

@@ -11,7 +11,11 @@ Test(policytext, names_and_words)
     cr_assert(pre_policy_parse("WRR:weight=3", &p));
     cr_assert(p.type == POLICY_WRR && p.word_count == 1 && p.words[0] == 3);
     cr_assert(pre_policy_parse("wrr", &p) && p.words[0] == 1);
-    cr_assert(pre_policy_parse("lu:25%", &p) && p.words[0] == LOAD_FULL / 4);
+    cr_assert(pre_policy_parse("lu:25%", &p) && p.words[0] == 0x40000000);
+    cr_assert(pre_policy_parse("lu:12.5%", &p) && p.words[0] == 0x20000000);
+    cr_assert(pre_policy_parse("lu-dpf:load=5%,dpf=0.5%", &p));
+    cr_assert(p.type == POLICY_LU_DPF && p.word_count == 3 && p.words[1] == 21474836);
+    cr_assert(!pre_policy_parse("lu:12.5", &p) && !pre_policy_parse("lu:100.5%", &p));
     cr_assert(pre_policy_parse("lud:degradation=5,load=100%", &p));
     cr_assert(p.word_count == 2 && p.words[0] == LOAD_FULL && p.words[1] == 5);
     cr_assert(pre_policy_parse("0xb0001002:7:8", &p));

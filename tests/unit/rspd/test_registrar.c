@@ -230,11 +230,11 @@ Test(registrar, invalid_values_are_refused)
     say(PE_HOST);
     expect_response(PE_HOST, ASAP_REGISTRATION_RESPONSE, 0);
     prepare_pe("web", 7, PE_HOST)->policy =
-        (struct policy){.type = POLICY_WRR, .word_count = 1, .words = {1}};
+        (struct policy){.type = 0xb0002004, .word_count = 1, .words = {1}};
     say(PE_HOST);
     expect_response(PE_HOST, ASAP_REGISTRATION_RESPONSE, CAUSE_INVALID_VALUES);
     cr_assert_eq(b.reply.causes[0].body_len, 12);
-    expect_event(EVENT_PE_REFUSED, "policy type 0x00000002 is not known here");
+    expect_event(EVENT_PE_REFUSED, "policy type 0xb0002004 is not known here");
 }
 
 /* Check 5 */
