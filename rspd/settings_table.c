@@ -70,7 +70,7 @@ static const struct setting SETTINGS[] = {
     {"Registrar", "HandleMax", SETTING_NUMBER, FIELD(handle_max), {"1024", "32", "32", "32"}, RANGE(1, 1024), RELOAD,
      NO_OPTION, "longest pool handle in octets; over 32 only without rsplib in the scope"},
     {"Registrar", "Update", SETTING_MS, FIELD(update_ms), {"1s", "1s", "100ms", "50ms"}, RANGE(0, MINUTE), RELOAD,
-     NO_OPTION, "dynamic updates to clients are gathered that long"},
+     NO_OPTION, "dynamic updates to clients are gathered that long; those of what has gone are not"},
     {"Registrar", "KeepAlivePeId", SETTING_BOOL, FIELD(keep_alive_pe_id), {"no", "yes", "yes", "yes"}, NO_RANGE, RELOAD,
      NO_OPTION, "name the element in keep-alives"},
     {"Registrar", "TellExpired", SETTING_BOOL, FIELD(tell_expired), {"yes", "no", "yes", "yes"}, NO_RANGE, RELOAD,

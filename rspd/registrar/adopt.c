@@ -118,6 +118,7 @@ void rg_adopt(struct rg *rg, const struct hs_element *element, struct tm_us at)
     pe->assoc = element->owner_ref;
     pe->adopting = true;
     pe->disputed = false;
+    pe->foreign = false;
     pe->state = RG_PE_WAIT;
     rg_timer_set(&rg->heap, &pe->timer, at);
 }
@@ -167,5 +168,8 @@ bool rg_disputed(const struct rg *rg, struct pool_handle handle, uint32_t pe_id)
 
 void rg_element_changed(struct rg *rg, struct pool_handle handle, uint32_t pe_id, struct tm_us now)
 {
-    rg_changed(rg, RG_ALTERED, handle, pe_id, now);
+    hs_read_begin();
+    bool there = hs_find(rg->hs, handle, pe_id) != NULL;
+    hs_read_end();
+    rg_changed(rg, there ? RG_ALTERED : RG_REMOVED, handle, pe_id, now);
 }

@@ -71,6 +71,11 @@ static void set_state(struct rg *rg, struct rg_pe *pe, enum rg_pe_state state, s
 /* The kernel tells this host about its own servers: asking them would tell nothing more. */
 static void watch(struct rg *rg, struct rg_pe *pe, struct tm_us now)
 {
+    if (pe->foreign) {
+        pe->state = RG_PE_WAIT;
+        rg_timer_set(&rg->heap, &pe->timer, tm_add_ms(now, RG_REPORT_WINDOW_MS));
+        return;
+    }
     bool periodic = rg->set.keep_alive_ms > 0 && pe->assoc != LOCAL_ASSOC;
     set_state(rg, pe, periodic || pe->adopting ? RG_PE_WAIT : RG_PE_IDLE, now);
 }
@@ -90,6 +95,7 @@ void rg_pe_registered(struct rg *rg, struct rg_pe *pe, uint64_t assoc, struct tm
     pe->assoc = assoc;
     pe->adopting = false;
     pe->disputed = false;
+    pe->foreign = false;
     pe->registered = true;
     forget_reports(pe);
     watch(rg, pe, now);
@@ -127,8 +133,12 @@ void rg_pe_ask(struct rg *rg, struct rg_pe *pe, bool by_report, struct tm_us now
         pe->by_report = pe->by_report || by_report;
         return;
     }
-    if (pe->adopting && rg_assoc_find(rg, pe->assoc) == NULL) {
+    if ((pe->adopting || pe->foreign) && rg_assoc_find(rg, pe->assoc) == NULL) {
         pe->assoc = rg_adopt_way(rg, pe);
+    }
+    if (pe->foreign && rg_assoc_find(rg, pe->assoc) == NULL) {
+        watch(rg, pe, now); /* its home has to find out */
+        return;
     }
     if (pe->assoc != LOCAL_ASSOC && rg_assoc_find(rg, pe->assoc) == NULL) {
         (void)rg_remove(rg, name_of(pe), pe->pe_id, "its association is gone", now);
@@ -215,6 +225,10 @@ static void unanswered(struct rg *rg, struct rg_pe *pe, struct tm_us now)
         return;
     }
     struct rg_assoc *assoc = rg_assoc_find(rg, pe->assoc);
+    if (pe->foreign && assoc != NULL) {
+        watch(rg, pe, now); /* it may have answered its home instead, as rsplib's do */
+        return;
+    }
     bool silent = assoc != NULL && !tm_before(pe->asked, assoc->last_heard);
     if (!rg_remove(rg, name_of(pe), pe->pe_id, "it did not answer a keep-alive", now)) {
         rg_timer_set(&rg->heap, &pe->timer, tm_add_ms(now, RG_RETRY_MS));
@@ -232,6 +246,10 @@ void rg_pe_due(struct rg *rg, struct rg_pe *pe, struct tm_us now)
         rg_timer_set(&rg->heap, &pe->timer, TM_NEVER);
         break;
     case RG_PE_WAIT:
+        if (pe->foreign) {
+            rg_pe_drop(rg, pe); /* the reports are old */
+            break;
+        }
         /* Out of memory for the removal of one without association: asked again later. */
         rg_timer_set(&rg->heap, &pe->timer, tm_add_ms(now, RG_RETRY_MS));
         rg_pe_ask(rg, pe, false, now);
@@ -296,12 +314,33 @@ static bool note_reporter(struct rg_pe *pe, uint64_t principal, struct tm_us now
 }
 
 /*
+ * One that another registrar owns: asked like our own. If its host cannot be reached it leaves our
+ * copy of the handlespace only; should its home still have it, the next audit brings it back.
+ */
+static struct rg_pe *foreign_record(struct rg *rg)
+{
+    bool fresh;
+    hs_read_begin();
+    const struct hs_element *element = hs_find(rg->hs, rg->rx.handle, rg->rx.pe_id);
+    struct rg_pe *pe = NULL;
+    if (element != NULL && element->home_id != 0 && element->home_id != rg->set.id) {
+        pe = rg_pe_get(rg, element->handle, element->pe_id, &fresh);
+    }
+    hs_read_end();
+    if (pe != NULL) {
+        pe->foreign = true;
+    }
+    return pe;
+}
+
+/*
  * Asks the PE at once (A-94). Expelled on hearsay only when more different hosts than
  * MAX-BAD-PE-REPORT say so within a minute (A-97): one alone cannot do it however often it reports.
  */
 void rg_unreachable(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
 {
     struct rg_pe *pe = rg_pe_find(rg, rg->rx.handle, rg->rx.pe_id);
+    pe = pe != NULL ? pe : foreign_record(rg);
     if (pe == NULL || pe->disputed) {
         return;
     }
@@ -317,6 +356,9 @@ void rg_unreachable(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
     if (pe->reporter_count > rg->set.max_bad_pe_reports) {
         (void)rg_remove(rg, name_of(pe), pe->pe_id, "too many hosts cannot reach it", now);
         return;
+    }
+    if (pe->foreign && pe->asked.us != 0 && !tm_due(tm_add_ms(pe->asked, RG_SUGGEST_MS), now)) {
+        return; /* nobody shall be used to flood it (E-84) */
     }
     rg_pe_ask(rg, pe, true, now);
 }

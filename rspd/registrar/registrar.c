@@ -173,7 +173,7 @@ void rg_changed(struct rg *rg, enum rg_change change, struct pool_handle handle,
     (void)pe_id;
     /* Loads move all the time: subscribers learn of them with their next question. */
     if (change != RG_LOAD) {
-        rg_topic_changed(rg, handle, now);
+        rg_topic_changed(rg, handle, change == RG_REMOVED, now);
     }
 }
 
@@ -303,7 +303,8 @@ void rg_timer(struct rg *rg, struct tm_us now)
                       now);
         } else {
             rg_topic_due(
-                rg, (struct rg_topic *)(void *)((char *)timer - offsetof(struct rg_topic, timer)));
+                rg, (struct rg_topic *)(void *)((char *)timer - offsetof(struct rg_topic, timer)),
+                now);
         }
     }
     if (tm_due(rg->next_announce, now)) {

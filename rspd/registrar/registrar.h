@@ -38,13 +38,13 @@ struct rg_settings {
     bool life_in_seconds;           /* RFC's unit instead of rsplib's milliseconds */
     bool keep_alive_pe_id;          /* */
     bool tell_expired;              /* unsolicited DEREGISTRATION_RESPONSE on expiry */
-    uint32_t max_bad_pe_reports;   /* more than that many hosts' reports within a minute remove a PE
-                                      (A-97); 63 at most */
-    uint32_t items_default;        /* elements in a response without option */
-    uint16_t handle_max;           /* longest handle accepted */
-    uint32_t update_ms;            /* dynamic updates are gathered that long */
-    bool loopback_stays;           /* this host's elements without an address for others get home 0:
-                                      they are told to nobody */
+    uint32_t max_bad_pe_reports; /* more than that many hosts' reports within a minute remove a PE
+                                    (A-97); 63 at most */
+    uint32_t items_default;      /* elements in a response without option */
+    uint16_t handle_max;         /* longest handle accepted */
+    uint32_t update_ms;          /* dynamic updates are gathered that long; of what has gone, not */
+    bool loopback_stays;         /* this host's elements without an address for others get home 0:
+                                    they are told to nobody */
     const struct rg_prefix *allow; /* who may register from where; NULL/0: everybody */
     size_t allow_count;
     /**

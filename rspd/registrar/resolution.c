@@ -210,6 +210,7 @@ static void sub_free(struct rg_sub *sub)
         sub->topic_next->topic_link = sub->topic_link;
     }
     sub->assoc->sub_count--;
+    sub->topic->sub_count--;
     free(sub);
 }
 
@@ -228,6 +229,7 @@ static void sub_link(struct rg_sub *sub)
     }
     sub->topic->subs = sub;
     sub->assoc->sub_count++;
+    sub->topic->sub_count++;
 }
 
 /* A new subscription, or a known one with another item count. False: no resources (A=0). */
@@ -278,16 +280,30 @@ void rg_unsubscribe_all(struct rg *rg, struct rg_assoc *assoc)
     }
 }
 
-void rg_topic_changed(struct rg *rg, struct pool_handle handle, struct tm_us now)
+/*
+ * What came or changed can wait for more of its kind; what has gone makes caches wrong, and is told
+ * as soon as those that went with it are gathered. The more subscribers the fewer updates.
+ */
+void rg_topic_changed(struct rg *rg, struct pool_handle handle, bool gone, struct tm_us now)
 {
     struct rg_topic *topic = topic_find(rg, handle);
-    if (topic != NULL && tm_is_never(topic->timer.at)) {
-        rg_timer_set(&rg->heap, &topic->timer, tm_add_ms(now, rg->set.update_ms));
+    if (topic == NULL) {
+        return;
+    }
+    struct tm_us at = tm_add_ms(now, rg->set.update_ms);
+    if (gone) {
+        struct tm_us soon = tm_add_ms(now, RG_GONE_MS);
+        struct tm_us next = tm_add_ms(topic->told, RG_GONE_PAUSE_MS + topic->sub_count / 8);
+        at = tm_min(at, tm_before(soon, next) ? next : soon);
+    }
+    if (tm_before(at, topic->timer.at)) {
+        rg_timer_set(&rg->heap, &topic->timer, at);
     }
 }
 
-void rg_topic_due(struct rg *rg, struct rg_topic *topic)
+void rg_topic_due(struct rg *rg, struct rg_topic *topic, struct tm_us now)
 {
+    topic->told = now;
     rg_timer_set(&rg->heap, &topic->timer, TM_NEVER);
     struct rg_sub *next;
     for (struct rg_sub *sub = topic->subs; sub != NULL; sub = next) {

@@ -21,6 +21,8 @@
 #define RG_MALFORMED_MS      60000
 #define RG_REPORT_WINDOW_MS  60000 /* reports older than that no longer count */
 #define RG_RETRY_MS          1000  /* after memory was out for a removal */
+#define RG_GONE_MS           2     /* elements that went together are told together … */
+#define RG_GONE_PAUSE_MS     10    /* … and after that at the earliest the next ones */
 #define RG_SUGGEST_MS        1000  /* one suggestion per host and that long is followed */
 #define RG_DISPUTES_MAX      3     /* in RG_DISPUTES_MS; then the other registrar has it */
 #define RG_DISPUTES_MS       10000
@@ -102,7 +104,9 @@ struct rg_sub {
 struct rg_topic {
     struct rg_node node;
     struct rg_timer timer; /* when gathered changes go out */
+    struct tm_us told;     /* when they last did */
     struct rg_sub *subs;
+    uint32_t sub_count;
     uint16_t handle_len;
     uint8_t handle[];
 };
@@ -127,6 +131,8 @@ struct rg_pe {
     struct tm_us disputed_since;
     bool registered; /* over an association with us: not just taken over */
     bool disputed;   /* PENDING because another registrar claims it: it is not ours meanwhile */
+    bool foreign;    /* another registrar's, only reported here: asked (PENDING), or remembered
+                        while its reports count (WAIT) */
     bool adopting;   /* it has not registered here: `assoc` is found when it is asked, with H */
     uint8_t reporter_count;
     uint8_t reporter_size;
@@ -221,9 +227,9 @@ void rg_expire(struct rg *rg, struct tm_us now);
  * ------------------------------------------------------------------------------------- */
 
 void rg_resolution(struct rg *rg, struct rg_assoc *assoc, struct tm_us now);
-void rg_topic_changed(struct rg *rg, struct pool_handle handle, struct tm_us now);
+void rg_topic_changed(struct rg *rg, struct pool_handle handle, bool gone, struct tm_us now);
 /** The timer of a topic: tells the subscribers. */
-void rg_topic_due(struct rg *rg, struct rg_topic *topic);
+void rg_topic_due(struct rg *rg, struct rg_topic *topic, struct tm_us now);
 void rg_unsubscribe_all(struct rg *rg, struct rg_assoc *assoc);
 
 /* --- liveness.c

@@ -81,3 +81,67 @@ def wait_equal(hosts, count, deadline, what="equal handlespaces"):
 def many(host, count, pool, first=20000):
     """`count` elements of one process."""
     return host.start(rsp.PYTHON, "-c", MANY, first, count, name=f"many-{pool}", pool=pool)
+
+
+# Many servers in one process: accepts whoever comes, and closes.
+SERVERS = """
+import selectors, socket, sys
+first, count = int(sys.argv[1]), int(sys.argv[2])
+loop = selectors.DefaultSelector()
+for n in range(count):
+    server = socket.create_server(('0.0.0.0', first + n), backlog=64)
+    server.setblocking(False)
+    loop.register(server, selectors.EVENT_READ)
+print('listening', flush=True)
+while True:
+    for key, _ in loop.select():
+        try:
+            key.fileobj.accept()[0].close()
+        except BlockingIOError:
+            pass
+"""
+
+# Connects again and again by name; says what fails, and in the end how often it went well.
+CLIENT = """
+import signal, socket, sys, time
+name, pause = sys.argv[1], float(sys.argv[2])
+done = []
+signal.signal(signal.SIGTERM, lambda *_: done.append(1))
+good = 0
+while not done:
+    begin = time.monotonic()
+    try:
+        socket.create_connection((name, 80), timeout=5).close()
+        good += 1
+    except OSError as error:
+        print(f'{begin:.3f} failed after {time.monotonic() - begin:.3f}: {error!r}', flush=True)
+    time.sleep(pause)
+print('good', good, flush=True)
+"""
+
+
+def servers(host, count, pool, first=20000):
+    """`count` elements of one process that serve."""
+    return host.start(rsp.PYTHON, "-c", SERVERS, first, count, name=f"servers-{pool}", pool=pool)
+
+
+class Clients:
+    """Programs that connect to a pool all the time."""
+
+    def __init__(self, hosts, pool, each=2, pause=0.05):
+        self.programs = [host.start(rsp.PYTHON, "-c", CLIENT, f"{pool}.pool.alt", pause,
+                                    name=f"client{n}", shim=True)
+                         for host in hosts for n in range(each)]
+
+    def failures(self):
+        return [line for p in self.programs for line in p.output().splitlines()
+                if "failed" in line or "Error" in line]
+
+    def end(self):
+        """Stops them; how many connections went well, and the failures."""
+        for program in self.programs:
+            program.kill(15)
+        for program in self.programs:
+            program.wait(10)
+        good = sum(int(p.output().rsplit("good ", 1)[1]) for p in self.programs)
+        return good, self.failures()

@@ -190,14 +190,32 @@ Test(resolution, updates_are_gathered)
     join("web", 2, PE_HOST);
     pass_ms(50);
     join("web", 3, PE_HOST);
-    leave("web", 1, PE_HOST);
     drain();
     join("other", 2, PE_HOST);
     drain();
     pass_ms(49);
     cr_assert(silent());
     pass_ms(1);
-    expect_update(PU_HOST, 2);
+    expect_update(PU_HOST, 3);
+    cr_assert(silent());
+    /* What has gone is told soon, with what went in the same moment. */
+    pass_ms(1000);
+    leave("web", 1, PE_HOST);
+    leave("web", 3, PE_HOST);
+    drain();
+    pass_ms(1);
+    cr_assert(silent());
+    pass_ms(1);
+    expect_update(PU_HOST, 1);
+    cr_assert(silent());
+    join("web", 1, PE_HOST);
+    leave("web", 1, PE_HOST);
+    drain();
+    pass_ms(9);
+    cr_assert(silent());
+    pass_ms(1);
+    expect_update(PU_HOST, 1);
+    pass_ms(1000);
     cr_assert(silent());
     /* A renewal changes nothing. */
     join("web", 2, PE_HOST);

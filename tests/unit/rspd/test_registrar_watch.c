@@ -232,3 +232,83 @@ Test(watch, switched_off)
     pass_ms(1500);
     expect_keep_alive(7);
 }
+
+/* --- elements of other registrars ---------------------------------------------------------------
+ */
+
+#define OTHER_RG 0x0badcafeu
+
+/** An element another registrar owns, at `host`, as ENRP brings it. */
+static void import(const char *handle, uint32_t id, unsigned host)
+{
+    struct ip_address address = host_address(host);
+    struct pool_element *pe = prepare_pe(handle, id, host);
+    pe->home_id = OTHER_RG;
+    pe->asap = (struct transport){
+        .protocol = TRANSPORT_SCTP, .port = 5000, .address_count = 1, .addresses = &address};
+    hs_read_begin();
+    cr_assert_eq(hs_register(b.hs, pool_handle_of(handle), pe, 300000, 0, b.now), HS_ADDED);
+    hs_read_end();
+}
+
+/* asap:A-90, A-94, A-96: a report about another home's element has it asked, too, at most once a
+ * second; who answers stays, and so does who answers its home instead of us. */
+Test(watch, foreign_element_is_asked)
+{
+    import("web", 7, PE_HOST);
+    report_unreachable("web", 7, PU_HOST);
+    expect_keep_alive(7);
+    acknowledge("web", 7, PE_HOST);
+    report_unreachable("web", 7, PU_HOST);
+    cr_assert(silent());
+    pass_ms(1000);
+    report_unreachable("web", 7, PU_HOST);
+    expect_keep_alive(7);
+    pass_ms(200000);
+    cr_assert(registered("web", 7));
+    cr_assert(silent(), "it is not watched, its home does that");
+}
+
+/* asap:A-95: its host cannot be reached: it leaves our copy */
+Test(watch, foreign_element_out_of_reach)
+{
+    import("web", 7, 9);
+    report_unreachable("web", 7, PU_HOST);
+    struct action *a = must(next_of(ACTION_CONNECT));
+    uint64_t assoc = a->assoc;
+    cr_assert_eq(a->addresses[0].octets[3], 9);
+    action_free(a);
+    cr_assert(registered("web", 7));
+    rg_assoc_down(b.rg, assoc, b.now);
+    pass_ms(5000);
+    cr_assert(!registered("web", 7));
+}
+
+/* asap:A-97: more than MAX-BAD-PE-REPORT hosts expel it here; reports age */
+Test(watch, foreign_element_with_many_reports)
+{
+    import("web", 7, PE_HOST);
+    accuse(10, 12);
+    pass_ms(61000);
+    accuse(13, 15);
+    cr_assert(registered("web", 7));
+    accuse(16, 16);
+    cr_assert(!registered("web", 7));
+    pass_ms(61000);
+}
+
+/* It becomes ours: the watch over it is the usual one. */
+Test(watch, foreign_element_becomes_ours)
+{
+    b.set.keep_alive_ms = 1000;
+    reconfigure();
+    import("web", 7, PE_HOST);
+    report_unreachable("web", 7, PU_HOST);
+    expect_keep_alive(7);
+    join("web", 7, PE_HOST);
+    drain();
+    pass_ms(1500);
+    expect_keep_alive(7);
+    pass_ms(5000);
+    cr_assert(!registered("web", 7));
+}
