@@ -305,6 +305,8 @@ void enrp_side_phase(struct daemon *d)
         return;
     }
     d->serving = true;
+    ag_local_registrar(d->ag, d->registrar_id, d->hs, loop_now(d->loop));
+    ag_local_joining(d->ag, false);
     net_open_registrar(d);
     rg_announce_soon(d->rg, loop_now(d->loop));
 }

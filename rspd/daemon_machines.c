@@ -144,7 +144,10 @@ static int registrar_start(struct daemon *d)
         d->hs = NULL;
         return -ENOMEM;
     }
-    ag_local_registrar(d->ag, d->registrar_id, d->hs, now);
+    if (!ag_has_home(d->ag)) {
+        ag_local_joining(d->ag, true);
+        ag_local_registrar(d->ag, d->registrar_id, d->hs, now);
+    } /* else the other one serves this host until ours knows as much */
     if (d->role.decided) {
         enrp_side_join(d);
     }
@@ -157,6 +160,7 @@ static void registrar_stop(struct daemon *d)
         return;
     }
     ag_local_registrar(d->ag, 0, NULL, loop_now(d->loop));
+    ag_local_joining(d->ag, false);
     net_close_registrar(d);
     enrp_side_stop(d);
     d->serving = false;

@@ -332,6 +332,9 @@ void ag_home_lost(struct ag *ag, bool disconnect, const char *why, struct tm_us 
 
 void ag_local_registrar(struct ag *ag, uint32_t id, struct hs *hs, struct tm_us now)
 {
+    if (hs != NULL && hs == ag->local_hs && ag_home_is_local(ag)) {
+        return; /* known already */
+    }
     ag->local_hs = hs;
     ag->local_id = hs != NULL ? id : 0;
     if (hs != NULL) {

@@ -358,6 +358,7 @@ struct ag {
     struct ag_peer accepted[AG_ACCEPTED_MAX];
     uint32_t local_id;
     struct hs *local_hs; /* this process is registrar */
+    bool local_joining;  /* … but does not know the scope yet */
 
     struct ip_address host[AG_HOST_ADDRESSES_MAX];
     uint8_t host_count;

@@ -4,9 +4,10 @@
  *
  * Where this process is registrar its handlespace answers at once. Otherwise a fresh cache entry
  * does; else one HANDLE_RESOLUTION per pool is on its way at a time, and all who ask for the pool
- * meanwhile wait behind it. T1: the request is repeated and a hunt runs beside it (A-116); after
- * the last repeat the home is given up. What the cache still knows answers when the registrar takes
- * long (AG_STALE_WAIT_MS) or none is there.
+ * meanwhile wait behind it. While that registrar joins the scope it does not know what there is:
+ * who asks for a pool it has not heard of waits until it has joined. T1: the request is repeated
+ * and a hunt runs beside it (A-116); after the last repeat the home is given up. What the cache
+ * still knows answers when the registrar takes long (AG_STALE_WAIT_MS) or none is there.
  */
 #include "rspd/agent/ag_internal.h"
 
@@ -164,6 +165,9 @@ static void ask(struct ag *ag, struct ag_pool *pool, struct tm_us now)
     struct tm_us t1 = tm_add_ms(now, ag->set.t1_request_ms);
     pool->asking = true;
     pool->repeats = 0;
+    if (ag->local_hs != NULL) {
+        return; /* it joins: ag_local_joining() or the loss of it goes on */
+    }
     if (ag->home.assoc != 0) {
         send_resolution(ag, pool);
     } else {
@@ -262,9 +266,9 @@ void ag_resolution_home(struct ag *ag, struct tm_us now)
     struct ag_pool *pool = next_asking(ag, &bucket, NULL);
     while (pool != NULL) {
         struct ag_pool *next = next_asking(ag, &bucket, pool);
-        if (ag->local_hs != NULL) {
+        if (ag->local_hs != NULL && !ag->local_joining) {
             stop_asking(ag, pool, false);
-        } else {
+        } else if (ag->local_hs == NULL) {
             send_resolution(ag, pool);
             ag_timer_set(&ag->timers, &pool->t1, AG_TIMER_T1,
                          tm_add_ms(now, ag->set.t1_request_ms));
@@ -279,7 +283,23 @@ void ag_resolution_home_lost(struct ag *ag, struct tm_us now)
     struct ag_pool *pool = next_asking(ag, &bucket, NULL);
     while (pool != NULL) {
         wake_stale(ag, pool, now);
+        if (pool->t1.place == 0) {
+            ag_timer_set(&ag->timers, &pool->t1, AG_TIMER_T1,
+                         tm_add_ms(now, ag->set.t1_request_ms));
+        }
         pool = next_asking(ag, &bucket, pool);
+    }
+}
+
+void ag_local_joining(struct ag *ag, bool joining)
+{
+    uint32_t bucket = 0;
+    ag->local_joining = joining;
+    struct ag_pool *pool = !joining ? next_asking(ag, &bucket, NULL) : NULL;
+    while (pool != NULL && ag->local_hs != NULL) {
+        struct ag_pool *next = next_asking(ag, &bucket, pool);
+        stop_asking(ag, pool, false);
+        pool = next;
     }
 }
 
@@ -338,7 +358,7 @@ static bool answer_now(struct ag *ag, const struct ag_query *query, struct tm_us
         if (ret->result != -ENOENT) {
             remember(ag, query->handle);
         }
-        return true;
+        return !ag->local_joining || (ret->result != -ENOENT && ret->result != -ECONNREFUSED);
     }
     struct ag_pool *pool = ag_pool_find(ag, query->handle);
     if (pool != NULL && tm_before(now, pool->fresh_until)) {

@@ -54,6 +54,11 @@ void ag_configure(struct ag *ag, const struct ag_settings *settings, struct tm_u
 
 /** This process is (no longer, hs NULL) a registrar with that id and handlespace. */
 void ag_local_registrar(struct ag *ag, uint32_t id, struct hs *hs, struct tm_us now);
+/**
+ * The registrar of this process joins the scope, or listens for others: a pool it does not know may
+ * be there all the same. Resolutions of such pools wait until it has joined.
+ */
+void ag_local_joining(struct ag *ag, bool joining);
 /** A configured registrar; never expires. 0, -EINVAL, -ENOSPC. */
 int ag_static_registrar(struct ag *ag, const struct ip_address *addresses, size_t count,
                         uint16_t port, struct tm_us now);

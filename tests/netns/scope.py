@@ -128,9 +128,9 @@ def servers(host, count, pool, first=20000):
 class Clients:
     """Programs that connect to a pool all the time."""
 
-    def __init__(self, hosts, pool, each=2, pause=0.05):
+    def __init__(self, hosts, pool, each=2, pause=0.05, env=None):
         self.programs = [host.start(rsp.PYTHON, "-c", CLIENT, f"{pool}.pool.alt", pause,
-                                    name=f"client{n}", shim=True)
+                                    name=f"client{n}", shim=True, env=env)
                          for host in hosts for n in range(each)]
 
     def failures(self):

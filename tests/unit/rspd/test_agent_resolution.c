@@ -498,6 +498,46 @@ Test(agent_resolution, from_the_local_handlespace)
     hs_free(hs);
 }
 
+/* While this process' registrar joins the scope, nobody is told that a pool does not exist. */
+Test(agent_resolution, waits_while_the_local_registrar_joins)
+{
+    struct fx *fx = fx_new(NULL);
+    struct ag_answer answer;
+    struct hs_limits limits = {100, 100, 100};
+    struct hs *hs = hs_new(&limits, 1);
+    struct ip_address ip = fx_ip("10.0.0.5");
+    struct pool_element e = {
+        .pe_id = 3,
+        .home_id = 7,
+        .user = {.protocol = TRANSPORT_TCP, .port = 80, .address_count = 1, .addresses = &ip},
+        .policy = {.type = POLICY_RR}};
+    ag_local_joining(fx->ag, true);
+    ag_local_registrar(fx->ag, 99, hs, fx->now);
+    cr_assert_eq(hs_register(hs, pool_handle_of("here"), &e, -1, 0, fx->now), HS_ADDED);
+    cr_assert_eq(resolve(fx, "here", 1, &answer), 1);
+    cr_assert_eq(resolve(fx, "web", 2, &answer), 0);
+    cr_assert_eq(resolve(fx, "none", 3, &answer), 0);
+    fx_pass(fx, 60000);
+    cr_assert_eq(fx_count_kind(fx, ACTION_RESOLVED), 0);
+    cr_assert_eq(hs_register(hs, pool_handle_of("web"), &e, -1, 0, fx->now), HS_ADDED);
+    ag_local_joining(fx->ag, false);
+    cr_assert_eq(fx_count_kind(fx, ACTION_RESOLVED), 2);
+    cr_assert(ag_resolve_take(fx->ag, 2, fx->now, &answer));
+    cr_assert(answer.result == 0 && answer.picks[0].pe_id == 3);
+    cr_assert(ag_resolve_take(fx->ag, 3, fx->now, &answer));
+    cr_assert_eq(answer.result, -ENOENT);
+    /* It is none any more before it has joined: others are asked, in vain. */
+    ag_local_joining(fx->ag, true);
+    cr_assert_eq(resolve(fx, "late", 4, &answer), 0);
+    ag_local_registrar(fx->ag, 0, NULL, fx->now);
+    ag_local_joining(fx->ag, false);
+    fx_pass(fx, 60000);
+    cr_assert(ag_resolve_take(fx->ag, 4, fx->now, &answer));
+    cr_assert_eq(answer.result, -EAGAIN);
+    fx_free(fx);
+    hs_free(hs);
+}
+
 /* Bounded: pools, waiting requests */
 Test(agent_resolution, bounded)
 {
