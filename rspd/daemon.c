@@ -206,6 +206,7 @@ static void reload(struct daemon *d)
         log_err("out of memory: access rules of pools are those of before");
     }
     machines_configure(d);
+    csp_side_configure(d);
     requests_reloaded(d->requests);
     notify_status(d, "READY=1");
 }
@@ -464,6 +465,9 @@ static int start(struct daemon *d, char *error, size_t size)
     if (r == 0) {
         r = machines_start(d);
     }
+    if (r == 0) {
+        r = csp_side_start(d);
+    }
     if (r != 0 && error[0] == '\0') {
         (void)snprintf(error, size, "cannot start: %s", strerror(-r));
     }
@@ -522,6 +526,7 @@ void daemon_free(struct daemon *d)
     requests_free(d->requests);
     d->requests = NULL;
     pes_free(d->pes);
+    csp_side_stop(d);
     machines_stop(d);
     net_stop(d);
     cookies_free(d->cookies);

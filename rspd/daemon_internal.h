@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Inside of the daemon: daemon.c, daemon_net.c, daemon_machines.c, daemon_enrp.c. */
+/* Inside of the daemon: daemon.c, and daemon_*.c for its sides. */
 #ifndef RSP_RSPD_DAEMON_INTERNAL_H
 #define RSP_RSPD_DAEMON_INTERNAL_H
 
 #include "rspd/agent/agent.h"
+#include "rspd/csp.h"
 #include "rspd/daemon.h"
 #include "rspd/eventlog.h"
 #include "rspd/local/requests.h"
@@ -56,6 +57,8 @@ struct daemon {
     struct role role;
     struct loop_timer *soon, *late; /* one is armed: exact when it is near, coarse when it is far */
     bool draining_posted;
+    struct csp csp;
+    struct loop_timer *csp_timer;
 
     struct tp *tp; /* NULL: in process only */
     struct tp_endpoint *agent_ep, *registrar_ep, *enrp_ep;
@@ -95,6 +98,12 @@ void enrp_net_open(struct daemon *d);
 void enrp_net_close(struct daemon *d);
 bool enrp_net_can_hear(const struct daemon *d);
 void enrp_net_announce(struct daemon *d, const void *octets, size_t len);
+
+/* daemon_csp.c */
+int csp_side_start(struct daemon *d);
+void csp_side_configure(struct daemon *d);
+/** With a last report. */
+void csp_side_stop(struct daemon *d);
 
 /* daemon_machines.c */
 int machines_start(struct daemon *d);

@@ -89,6 +89,34 @@ static void find_places(struct source *source)
     }
 }
 
+/**
+ * What rsplib's programs read from the environment, as if it stood before the command line. Returns
+ * the new arguments, `ret_argc` of them; NULL: no memory.
+ */
+static char **with_environment(int argc, char **argv, int *ret_argc)
+{
+    static char monitors[SETTINGS_TEXT_MAX], interval[64];
+    const char *server = getenv("CSP_SERVER");
+    const char *ms = getenv("CSP_INTERVAL");
+    char **all = calloc((size_t)argc + 3, sizeof(*all));
+    int n = 0;
+    if (all == NULL) {
+        return NULL;
+    }
+    all[n++] = argv[0];
+    if (server != NULL && server[0] != '\0') {
+        (void)snprintf(monitors, sizeof(monitors), "--set=Network.Monitors=%s", server);
+        all[n++] = monitors;
+    }
+    if (ms != NULL && ms[0] != '\0') {
+        (void)snprintf(interval, sizeof(interval), "--set=Network.MonitorInterval=%.20sms", ms);
+        all[n++] = interval;
+    }
+    memcpy(&all[n], &argv[1], (size_t)(argc - 1) * sizeof(*all));
+    *ret_argc = n + argc - 1;
+    return all;
+}
+
 #ifdef HAVE_USRSCTP
 #define USERLAND_SCTP ", userland over UDP (usrsctp)"
 #else
@@ -165,6 +193,10 @@ int main(int argc, char **argv)
     static struct source source;
     log_set_sink(stderr_is_journal() ? log_to_journal : log_to_stderr, NULL);
     find_places(&source);
+    argv = argc > 0 ? with_environment(argc, argv, &argc) : NULL;
+    if (argv == NULL) {
+        return EXIT_FAILURE;
+    }
     if (settings_command_line(argc, argv, report, &source, &source.command) != 0) {
         return EXIT_USAGE;
     }

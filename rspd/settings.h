@@ -134,6 +134,8 @@ struct settings {
 
     /* [Network] */
     struct settings_registrars registrars, peers;
+    struct settings_registrars monitors;
+    uint32_t monitor_interval_ms;
     char interfaces[SETTINGS_TEXT_MAX];
     uint32_t minimum_scope; /* enum ip_scope */
     struct settings_groups announce_groups, announce_send;

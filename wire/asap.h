@@ -7,6 +7,7 @@
  *   params.h  the parameters ASAP and ENRP share (RFC 5354)
  *   report.h  verdicts and error causes
  *   local.h   the protocol between programs and the daemon of their host
+ *   csp.h     reports to rsplib's monitors
  *
  * One struct holds every ASAP message; `type` says which fields count. Decoding borrows from the
  * octets it was given and from the scratch space of the message.

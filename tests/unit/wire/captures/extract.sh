@@ -3,12 +3,21 @@
 # Extracts the ASAP and ENRP messages of captures of the reference implementation:
 #
 #     extract.sh FOLDER > messages.txt
+#     extract.sh FOLDER csp > csp.txt      the status reports instead
 #
 # One line a message: capture, frame, protocol (asap or enrp), transport (sctp or udp), octets in
 # hex. A message that has occurred before, in whichever capture, is left out. Needs tshark.
 set -eu
 
-[ $# -eq 1 ] || { echo "usage: extract.sh FOLDER" >&2; exit 2; }
+[ $# -eq 1 ] || [ "$#$2" = 2csp ] || { echo "usage: extract.sh FOLDER [csp]" >&2; exit 2; }
+
+if [ $# -eq 2 ]; then
+    for capture in "$1"/*.pcapng; do
+        tshark -r "$capture" -Y 'udp.dstport == 2960' -T fields -e frame.number -e udp.payload \
+            2>/dev/null | sed "s/^\([0-9]*\)[[:space:]]*/$(basename "$capture" .pcapng) \1 csp udp /"
+    done
+    exit
+fi
 
 for capture in "$1"/*.pcapng; do
     # The payload's own dissectors are off, so that all of it shows up as data.
