@@ -22,16 +22,19 @@ class Link:
         self.world = world
         self.file = file
         self.capture = None
+        self.ipv4_only = False
 
     def host(self, number):
         host = self.world.host(f"h{number}", f"10.52.0.{number}")
+        if self.ipv4_only:
+            host.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
         if self.capture is None:
             self.capture = rsplib.Capture(self.world, self.file)
         return host
 
-    def registrar(self, *options):
+    def registrar(self, *options, number=1):
         """Our registrar."""
-        host = self.host(1)
+        host = self.host(number)
         host.start_rspd(*options, interfaces="eth0")
         return host
 

@@ -5,20 +5,24 @@ Hosts of ours have addresses 10.52.0.1 to .9, hosts of rsplib's from .11 on.
 """
 import collections
 import ipaddress
+import re
 import signal
 import struct
 
 import rsp
 
 QUIET = ("-logcolor=off", "-loglevel=3")
-ASAP_PPID = 11
-ASAP_UDP_PORT = 3863
+ASAP_PPID, ENRP_PPID = 11, 12
+ASAP_UDP_PORT, ENRP_PORT = 3863, 9901
 
 (REGISTRATION, DEREGISTRATION, REGISTRATION_RESPONSE, DEREGISTRATION_RESPONSE, HANDLE_RESOLUTION,
  HANDLE_RESOLUTION_RESPONSE, ENDPOINT_KEEP_ALIVE, ENDPOINT_KEEP_ALIVE_ACK, ENDPOINT_UNREACHABLE,
  SERVER_ANNOUNCE) = range(1, 11)
 
-Message = collections.namedtuple("Message", "source destination type flags octets")
+(PRESENCE, HANDLE_TABLE_REQUEST, HANDLE_TABLE_RESPONSE, HANDLE_UPDATE, LIST_REQUEST, LIST_RESPONSE,
+ INIT_TAKEOVER, INIT_TAKEOVER_ACK, TAKEOVER_SERVER) = range(1, 10)
+
+Message = collections.namedtuple("Message", "time source destination ppid port type flags octets")
 
 
 def registrar(host, number, *options):
@@ -40,11 +44,38 @@ def client(host, program, *options, **keywords):
     return host.start("stdbuf", "-o0", program, *QUIET, *options, name=program, **keywords)
 
 
-def dump(registrar_host):
+def dump(registrar_host, asker=None):
     """The handlespace of a registrar as hsdump shows it."""
-    result = registrar_host.run("hsdump", f"{registrar_host.address}:9901", timeout=60)
+    result = (asker or registrar_host).run("hsdump", f"{registrar_host.address}:9901", timeout=60)
     assert result.returncode == 0, result.stderr
     return result.stdout
+
+
+def elements_of(text):
+    """(pool, element, home, protocol, port, addresses) of all that hsdump has shown in the end."""
+    found = []
+    index = text[text.rindex("Handlespace["):].partition("*-- Selection:")[0]
+    for pool in index.split(' +-- Pool "')[1:]:
+        name = pool.partition('"')[0]
+        for pe in pool.split("- idx:#")[1:]:
+            home = re.search(r"home=\$(\w{8})", pe).group(1)
+            addresses, port, protocol = re.search(r"userT: \{(.*)\} (\d+)/(\w+)", pe).groups()
+            found.append((name, f"0x{re.search(r'[$](.{8})', pe).group(1)}", f"0x{home}",
+                          protocol.lower(), int(port), sorted(re.split("[, ]+", addresses))))
+    return sorted(found)
+
+
+def elements_at(host):
+    """The same of one of our registrars."""
+    return sorted((pool["handle"], pe["pe_id"], pe["home_id"], pe["protocol"], pe["port"],
+                   sorted(pe["addresses"]))
+                  for pool in host.ctl("dump")["pools"] for pe in pool["elements"])
+
+
+def peers_of(host):
+    """The other registrars as ours sees them, by number; those it holds for dead left out."""
+    return {int(r["registrar_id"], 16): r for r in host.ctl("registrar", "list")["registrars"]
+            if not r["local"] and r.get("peer_state") == "active"}
 
 
 class Capture:
@@ -61,10 +92,11 @@ class Capture:
             self.process.kill(signal.SIGINT)
             self.process.wait(20)
 
-    def messages(self, kind=None, source=None):
-        """The ASAP messages so far, of one type, of one host."""
-        return [m for m in asap_messages(self.file.read_bytes())
-                if kind in (None, m.type) and (source is None or m.source in addresses_of(source))]
+    def messages(self, kind=None, source=None, ppid=ASAP_PPID):
+        """The messages of ASAP (or ENRP) so far, of one type, of one host."""
+        return [m for m in all_messages(self.file.read_bytes())
+                if m.ppid == ppid and kind in (None, m.type) and
+                (source is None or m.source in addresses_of(source))]
 
     def wait_for(self, count, kind, source, deadline=15.0):
         rsp.wait_until(lambda: len(self.messages(kind, source)) >= count, deadline,
@@ -77,19 +109,20 @@ def addresses_of(host):
 
 
 def frames(pcap):
-    """The frames of a capture file that is perhaps being written yet."""
+    """(time, frame) of a capture file that is perhaps being written yet."""
     order = "<" if pcap[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else ">"
+    unit = 1e9 if pcap[:4] in (b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d") else 1e6
     at = 24
     while at + 16 <= len(pcap):
-        (length,) = struct.unpack_from(order + "I", pcap, at + 8)
+        seconds, part, length = struct.unpack_from(order + "III", pcap, at)
         if at + 16 + length > len(pcap):
             return
-        yield pcap[at + 16:at + 16 + length]
+        yield seconds + part / unit, pcap[at + 16:at + 16 + length]
         at += 16 + length
 
 
-def asap_messages(pcap):
-    for frame in frames(pcap):
+def all_messages(pcap):
+    for when, frame in frames(pcap):
         (ethertype,) = struct.unpack_from("!H", frame, 12)
         packet = frame[14:]
         if ethertype == 0x0800:
@@ -103,24 +136,26 @@ def asap_messages(pcap):
         else:
             continue
         ends = (str(ipaddress.ip_address(source)), str(ipaddress.ip_address(destination)))
-        for octets in payloads(protocol, packet[header:]):
+        for ppid, octets in payloads(protocol, packet[header:]):
             if len(octets) >= 4:
-                yield Message(*ends, octets[0], octets[1], octets)
+                (port,) = struct.unpack_from("!H", packet, header)
+                yield Message(when, *ends, ppid, port, octets[0], octets[1], octets)
 
 
 def payloads(protocol, packet):
-    """The ASAP messages in one datagram or SCTP packet."""
+    """(ppid, octets) of the messages in one datagram or SCTP packet."""
     if protocol == 17:
-        if struct.unpack_from("!H", packet, 2)[0] == ASAP_UDP_PORT:
-            yield packet[8:]
+        port = struct.unpack_from("!H", packet, 2)[0]
+        if port in (ASAP_UDP_PORT, ENRP_PORT):
+            yield ASAP_PPID if port == ASAP_UDP_PORT else ENRP_PPID, packet[8:]
         return
     at = 12
     while protocol == 132 and at + 16 <= len(packet):
         kind, _, length = struct.unpack_from("!BBH", packet, at)
         if length < 4:
             return
-        if kind == 0 and struct.unpack_from("!I", packet, at + 12)[0] == ASAP_PPID:
-            yield packet[at + 16:at + length]
+        if kind == 0:
+            yield struct.unpack_from("!I", packet, at + 12)[0], packet[at + 16:at + length]
         at += (length + 3) // 4 * 4
 
 
