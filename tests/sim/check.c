@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/sim/sim.h"
@@ -29,18 +30,43 @@ static int home_host(const struct world *w, uint32_t id)
     return -1;
 }
 
-static int owner_of(const struct world *w, const struct hs_element *e)
+/* Every element that lives, by its identifier. */
+struct living {
+    uint32_t pe_id;
+    const struct pe *pe;
+    int host;
+};
+
+static int by_id(const void *a, const void *b)
 {
+    const struct living *x = a, *y = b;
+    return x->pe_id < y->pe_id ? -1 : x->pe_id > y->pe_id ? 1 : 0;
+}
+
+static void list_living(struct world *w)
+{
+    size_t n = 0;
+    w->living = calloc((size_t)w->host_count * PES_MAX, sizeof(*w->living));
+    CHECKED(w->living != NULL);
     for (int h = 0; h < w->host_count; h++) {
         for (int i = 0; w->hosts[h].alive && i < PES_MAX; i++) {
             const struct pe *pe = &w->hosts[h].pes[i];
-            if (pe->used && pe->id == e->pe_id &&
-                pool_handle_equal(pool_handle_of(pe->handle), e->handle)) {
-                return h;
+            if (pe->used) {
+                w->living[n++] = (struct living){.pe_id = pe->id, .pe = pe, .host = h};
             }
         }
     }
-    return -1;
+    qsort(w->living, n, sizeof(*w->living), by_id);
+    w->living_count = n;
+}
+
+static int owner_of(const struct world *w, const struct hs_element *e)
+{
+    struct living key = {.pe_id = e->pe_id};
+    const struct living *found = bsearch(&key, w->living, w->living_count, sizeof(key), by_id);
+    return found != NULL && pool_handle_equal(pool_handle_of(found->pe->handle), e->handle)
+               ? found->host
+               : -1;
 }
 
 /* No ghost, and a home that lives. */
@@ -193,6 +219,7 @@ void check_quiet(struct world *w, const struct enrp_counters *before,
 void check_world(struct world *w)
 {
     w->error[0] = '\0';
+    list_living(w);
     hs_read_begin();
     bool ok = true;
     for (int h = 0; h < w->config.registrars && ok; h++) {
@@ -204,4 +231,6 @@ void check_world(struct world *w)
         }
     }
     hs_read_end();
+    free(w->living);
+    w->living = NULL;
 }

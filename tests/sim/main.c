@@ -54,6 +54,12 @@ static int64_t settle_ms(const struct config *c)
     return c->profile == ENRP_PROFILE_FAST ? 10000 + 5000 : 60000 + 20000;
 }
 
+/* Owners are made even 64 hosts at a time. */
+static int64_t balance_ms(const struct config *c)
+{
+    return c->agents / 64 * (c->profile == ENRP_PROFILE_FAST ? 1000 : 3000);
+}
+
 enum { FAILED, HAPPENINGS, TAKEOVERS, RESYNCS, SUGGESTIONS, REFUSED, SUMS };
 
 /* By then every live element must be known everywhere, whatever else is still being settled. */
@@ -73,7 +79,7 @@ static bool run(const struct config *c, uint64_t *sums)
     check_live(&w);
     if (w.error[0] == '\0') {
         stage = "in the end";
-        world_run(&w, tm_add_ms(w.now, settle_ms(c) / 2));
+        world_run(&w, tm_add_ms(w.now, settle_ms(c) / 2 + balance_ms(c)));
         struct enrp_counters before = world_counters(&w);
         world_run(&w, tm_add_ms(w.now, settle_ms(c) / 2));
         struct enrp_counters after = world_counters(&w);
@@ -124,6 +130,7 @@ static void start(const struct slice *slice, unsigned job)
     for (uint64_t seed = slice->first; seed < slice->last; seed += slice->step) {
         struct config c = draw(seed);
         c.agents = slice->agents > 0 ? slice->agents : c.agents;
+        c.pes = c.agents > 200 ? 1 + c.pes / 4 : c.pes; /* as many elements, on more hosts */
         c.registrars = slice->registrars > 0 ? slice->registrars : c.registrars;
         c.verbose = slice->verbose;
         (void)run(&c, sums);

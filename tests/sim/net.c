@@ -116,8 +116,20 @@ void net_free(struct world *w)
     free(w->links);
 }
 
+/* Accepted associations carry their link in their number: registrars have thousands. */
+#define LINK_BITS 24
+
 static int find(const struct world *w, int host, enum endpoint ep, uint64_t assoc, int *ret_end)
 {
+    int guess = (int)(assoc & ((1u << LINK_BITS) - 1));
+    if (guess < w->link_count) {
+        const struct end *end = &w->links[guess].end[1];
+        if (end->assoc == assoc && end->host == host && end->ep == ep &&
+            w->links[guess].state != LINK_FREE) {
+            *ret_end = 1;
+            return guess;
+        }
+    }
     for (int at = w->hosts[host].links; at >= 0; at = w->links[at / 2].next_of[at % 2]) {
         const struct end *end = &w->links[at / 2].end[at % 2];
         if (end->ep == ep && end->assoc == assoc) {
@@ -251,7 +263,7 @@ static void opened(struct world *w, int i)
     merge(w, i);
     l = &w->links[i];
     if (l->end[1].assoc == 0) {
-        l->end[1].assoc = ++to->accepted;
+        l->end[1].assoc = ++to->accepted << LINK_BITS | (unsigned)i;
     }
     l->end[1].up = true;
     /* In front of whatever is posted from now on. */
@@ -461,6 +473,8 @@ void net_cast(struct world *w, int host, bool enrp, struct buffer *take_message)
     *cast = (struct cast){.from = host, .enrp = enrp, .message = take_message};
     w->traffic.casts++;
     w->traffic.cast_octets += take_message->len;
+    w->traffic.announces += enrp ? 0 : 1;
+    w->traffic.announce_octets += enrp ? 0 : take_message->len;
     world_at(w, delay(w), AT_CAST, host, 0, 0, cast);
 }
 

@@ -10,6 +10,7 @@
  *   faults.c  what befalls the scope
  *   check.c   what must hold once everything is well again
  *   main.c    schedules, seeds, figures
+ *   scaling.c what all that costs on the network
  */
 #ifndef RSP_TESTS_SIM_H
 #define RSP_TESTS_SIM_H
@@ -116,6 +117,7 @@ struct config {
     bool statics;      /* peers are configured; else found by multicast */
     bool verbose;
     bool no_faults;
+    bool daemon_times; /* registration and keep-alives as rare as the daemon's in profile lan */
     int64_t fault_ms;
     int64_t settle_ms; /* 0: by the profile */
 };
@@ -125,6 +127,7 @@ struct traffic {
     uint64_t messages[EPS];
     uint64_t octets[EPS];
     uint64_t casts, cast_octets;
+    uint64_t announces, announce_octets; /* of them, ASAP's */
 };
 
 struct world {
@@ -153,6 +156,8 @@ struct world {
     struct traffic traffic;
     struct enrp_counters enrp; /* of the registrars that are gone */
     char error[512];
+    struct living *living; /* of check.c */
+    size_t living_count;
 };
 
 #define CHECKED(x)                                                                                 \

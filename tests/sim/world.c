@@ -138,6 +138,11 @@ static void settings(struct world *w)
     w->ag_set.t7_outdate_ms = fast ? 1500 : 5000;
     w->ag_set.registration_life_ms = fast ? 10000 : 60000;
     w->ag_set.reregistration_ms = fast ? 3000 : 20000;
+    if (w->config.daemon_times) {
+        w->rg_set.keep_alive_ms = 30000;
+        w->ag_set.registration_life_ms = 180000;
+        w->ag_set.reregistration_ms = 60000;
+    }
     w->dead_ms = fast ? 500 : 2500;
     if (w->config.profile == ENRP_PROFILE_RFC) {
         w->rg_set.life_in_seconds = true;
