@@ -79,9 +79,9 @@ struct transport {
     uint16_t use;          /* SCTP only: enum transport_use */
     uint32_t service_code; /* DCCP only */
     uint16_t address_count;
+    uint16_t opaque_len; /* TRANSPORT_OPAQUE only */
     const struct ip_address *addresses;
     const uint8_t *opaque; /* TRANSPORT_OPAQUE only */
-    uint16_t opaque_len;
 };
 
 /** Policy types of RFC 5356; the full list, private numbers included, is in handlespace/policy.h.

@@ -25,7 +25,7 @@ static const char *check_element(struct hs *hs, struct pool *pool, const struct 
     }
     if ((element->heap_index == HEAP_NONE) != tm_is_never(element->pub.expires) ||
         (element->heap_index != HEAP_NONE &&
-         (element->heap_index >= hs->heap_n || hs->heap[element->heap_index].element != element))) {
+         (element->heap_index >= hs->heap_n || hs->heap[element->heap_index] != element))) {
         return "an element is not in the expiry heap";
     }
     if (hs_home_find(hs, element->pub.home_id) == NULL) {
@@ -74,7 +74,7 @@ static const char *check_owners(struct hs *hs)
         }
         for (const struct element *e = owner->first; e != NULL; e = e->link.owner.next) {
             if (e->link.owner.prev != prev || e->pub.owner_ref != owner->ref ||
-                (prev != NULL && prev->owner_seq >= e->owner_seq)) {
+                (prev != NULL && prev->seq >= e->seq)) {
                 return "an owner's list is broken";
             }
             listed++;
@@ -98,7 +98,7 @@ static const char *check_home_list(const struct home *home)
     const struct element *prev = NULL;
     for (const struct element *e = home->first; e != NULL; e = e->home_next) {
         if (e->home_prev != prev || e->pub.home_id != home->id ||
-            (prev != NULL && prev->home_seq >= e->home_seq)) {
+            (prev != NULL && prev->seq >= e->seq)) {
             return "a home's list is broken";
         }
         listed++;

@@ -27,8 +27,11 @@ static struct element *element_alloc(const struct transport *user, const struct 
         addresses += asap->address_count;
     }
     size_t opaque = user->protocol == TRANSPORT_OPAQUE ? user->opaque_len : 0;
-    struct element *element =
-        malloc(sizeof(*element) + addresses * sizeof(element->addresses[0]) + opaque);
+    struct element *element;
+    /* The addresses begin in what would be padding. */
+    size_t size =
+        offsetof(struct element, addresses) + addresses * sizeof(element->addresses[0]) + opaque;
+    element = malloc(size > sizeof(*element) ? size : sizeof(*element));
     if (element == NULL) {
         return NULL;
     }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Who expires next: a binary heap of the elements with a limited life. Writer only. */
+/*
+ * Who expires next: a binary heap of the elements with a limited life. Writer only. Most elements
+ * are near its bottom, so what changes or goes has few places to move.
+ */
 #include "handlespace/internal.h"
 
 #include <stdlib.h>
@@ -9,8 +12,9 @@ bool hs_heap_reserve(struct hs *hs)
     if (hs->heap_n < hs->heap_size) {
         return true;
     }
-    uint32_t size = hs->heap_size > 0 ? hs->heap_size * 2 : 16;
-    struct heap_entry *heap = reallocarray(hs->heap, size, sizeof(*heap));
+    /* By an eighth: growing is a move in the page table, and what is not used is not wasted. */
+    uint32_t size = hs->heap_size + hs->heap_size / 8 + 16;
+    struct element **heap = reallocarray(hs->heap, size, sizeof(struct element *));
     if (heap == NULL) {
         return false;
     }
@@ -19,31 +23,36 @@ bool hs_heap_reserve(struct hs *hs)
     return true;
 }
 
-static void place(struct hs *hs, uint32_t i, struct heap_entry entry)
+static bool earlier(const struct element *a, const struct element *b)
 {
-    hs->heap[i] = entry;
-    entry.element->heap_index = i;
+    return tm_before(a->pub.expires, b->pub.expires);
 }
 
-/* Finds the place of an entry whose old place is `i`. */
-static void settle(struct hs *hs, uint32_t i, struct heap_entry entry)
+static void place(struct hs *hs, uint32_t i, struct element *element)
 {
-    while (i > 0 && entry.at < hs->heap[(i - 1) / 2].at) {
+    hs->heap[i] = element;
+    element->heap_index = i;
+}
+
+/* Finds the place of an element whose old place is `i`. */
+static void settle(struct hs *hs, uint32_t i, struct element *element)
+{
+    while (i > 0 && earlier(element, hs->heap[(i - 1) / 2])) {
         place(hs, i, hs->heap[(i - 1) / 2]);
         i = (i - 1) / 2;
     }
     for (;;) {
         uint32_t least = 2 * i + 1;
-        if (least + 1 < hs->heap_n && hs->heap[least + 1].at < hs->heap[least].at) {
+        if (least + 1 < hs->heap_n && earlier(hs->heap[least + 1], hs->heap[least])) {
             least++;
         }
-        if (least >= hs->heap_n || entry.at <= hs->heap[least].at) {
+        if (least >= hs->heap_n || !earlier(hs->heap[least], element)) {
             break;
         }
         place(hs, i, hs->heap[least]);
         i = least;
     }
-    place(hs, i, entry);
+    place(hs, i, element);
 }
 
 void hs_heap_add(struct hs *hs, struct element *element)
@@ -52,8 +61,7 @@ void hs_heap_add(struct hs *hs, struct element *element)
         element->heap_index = HEAP_NONE;
         return;
     }
-    uint32_t i = hs->heap_n++;
-    settle(hs, i, (struct heap_entry){.at = element->pub.expires.us, .element = element});
+    settle(hs, hs->heap_n++, element);
 }
 
 void hs_heap_remove(struct hs *hs, const struct element *element)
@@ -62,7 +70,7 @@ void hs_heap_remove(struct hs *hs, const struct element *element)
     if (i == HEAP_NONE) {
         return;
     }
-    struct heap_entry last = hs->heap[--hs->heap_n];
+    struct element *last = hs->heap[--hs->heap_n];
     if (i < hs->heap_n) {
         settle(hs, i, last);
     }
@@ -70,22 +78,21 @@ void hs_heap_remove(struct hs *hs, const struct element *element)
 
 struct tm_us hs_next_expiry(const struct hs *hs)
 {
-    return hs->heap_n > 0 ? (struct tm_us){hs->heap[0].at} : TM_NEVER;
+    return hs->heap_n > 0 ? hs->heap[0]->pub.expires : TM_NEVER;
 }
 
 const struct hs_element *hs_due(struct hs *hs, struct tm_us now)
 {
-    return tm_due(hs_next_expiry(hs), now) && hs->heap_n > 0 ? &hs->heap[0].element->pub : NULL;
+    return hs->heap_n > 0 && tm_due(hs_next_expiry(hs), now) ? &hs->heap[0]->pub : NULL;
 }
 
 const char *hs_heap_check(const struct hs *hs)
 {
     for (uint32_t i = 0; i < hs->heap_n; i++) {
-        const struct heap_entry *entry = &hs->heap[i];
-        if (entry->element->heap_index != i || entry->element->pub.expires.us != entry->at) {
-            return "expiry: an entry does not describe its element";
+        if (hs->heap[i]->heap_index != i) {
+            return "expiry: an element does not know its place";
         }
-        if (i > 0 && entry->at < hs->heap[(i - 1) / 2].at) {
+        if (i > 0 && earlier(hs->heap[i], hs->heap[(i - 1) / 2])) {
             return "expiry: the heap is out of order";
         }
     }

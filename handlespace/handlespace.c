@@ -206,27 +206,25 @@ static bool change_prepare(struct hs *hs, struct change *c)
     return false;
 }
 
+/* An element that gets another owner or home goes to the end of both lists: one number orders it.
+ */
 static void commit_ownership(struct hs *hs, struct change *c)
 {
     if (c->old != NULL && c->element != NULL &&
-        c->old->pub.owner_ref == c->element->pub.owner_ref) {
+        c->old->pub.owner_ref == c->element->pub.owner_ref &&
+        c->old->pub.home_id == c->element->pub.home_id) {
+        c->element->seq = c->old->seq;
         hs_owner_replace(hs, c->old, c->element);
-    } else {
-        if (c->element != NULL) {
-            hs_owner_add(hs, c->owner, c->element);
-        }
-        if (c->old != NULL) {
-            hs_owner_remove(hs, c->old);
-        }
-    }
-    if (c->old != NULL && c->element != NULL && c->old->pub.home_id == c->element->pub.home_id) {
         hs_home_replace(c->home, c->old, c->element);
         return;
     }
     if (c->element != NULL) {
-        hs_home_add(hs, c->home, c->element);
+        c->element->seq = ++hs->next_seq;
+        hs_owner_add(c->owner, c->element);
+        hs_home_add(c->home, c->element);
     }
     if (c->old != NULL) {
+        hs_owner_remove(hs, c->old);
         hs_home_remove(hs, c->old);
     }
 }

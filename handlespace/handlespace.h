@@ -123,7 +123,7 @@ struct hs_cursor {
     uint16_t handle_len;
     uint8_t handle[POOL_HANDLE_MAX];
     uint32_t pe_id;
-    uint64_t owner_seq; /* hs_owner_next(), hs_home_next() */
+    uint64_t seq; /* hs_owner_next(), hs_home_next() */
 };
 bool hs_pool_next(struct hs *hs, struct hs_cursor *cursor, struct hs_pool_info *ret);
 /** Every element of every pool. */

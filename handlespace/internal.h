@@ -34,16 +34,15 @@ struct element {
     };
     /* From here on writer only. */
     struct tree_anchor *leaf; /* in the order tree */
-    uint64_t owner_seq;       /* place in the owner's list, ascending */
-    uint64_t home_seq;        /* place in the home's list, ascending */
+    uint64_t seq;             /* place in the lists of its owner and its home, ascending */
     struct element *home_prev, *home_next;
-    uint32_t heap_index; /* HEAP_NONE: lives for ever */
     union {
         struct {
-            struct element *prev, *next; /* ring list through the owner's sentinel */
+            struct element *prev, *next; /* list of the owner */
         } owner;
         struct rcu_head rcu; /* once it is replaced or removed */
     } link;
+    uint32_t heap_index; /* HEAP_NONE: lives for ever */
     struct ip_address addresses[];
 };
 #define HEAP_NONE UINT32_MAX
@@ -82,11 +81,6 @@ struct home {
     struct element *first, *last;
 };
 
-struct heap_entry {
-    int64_t at;
-    struct element *element;
-};
-
 #define RND_STRIPES 16
 struct hs {
     struct hs_limits limits;
@@ -94,8 +88,8 @@ struct hs {
     struct cds_lfht *pools, *owners, *homes;
     struct tree_node *by_handle;        /* published: pools in handle order */
     uint32_t pool_count, element_count; /* atomically loaded by any thread */
-    uint64_t next_owner_seq, next_home_seq;
-    struct heap_entry *heap;
+    uint64_t next_seq;
+    struct element **heap;
     uint32_t heap_n, heap_size;
     /* One counter per few threads, each on its own cache line. */
     struct {
@@ -136,13 +130,13 @@ const char *hs_heap_check(const struct hs *hs);
 bool hs_owner_get(struct hs *hs, uint64_t ref, struct owner **ret);
 /** Drops an owner that has no element. */
 void hs_owner_put(struct hs *hs, struct owner *owner);
-void hs_owner_add(struct hs *hs, struct owner *owner, struct element *element);
+void hs_owner_add(struct owner *owner, struct element *element);
 void hs_owner_remove(struct hs *hs, struct element *element);
 /** `element` takes the place of `old`, which has the same owner. */
 void hs_owner_replace(struct hs *hs, struct element *old, struct element *element);
 bool hs_home_get(struct hs *hs, uint32_t id, struct home **ret);
 void hs_home_put(struct hs *hs, struct home *home);
-void hs_home_add(struct hs *hs, struct home *home, struct element *element);
+void hs_home_add(struct home *home, struct element *element);
 void hs_home_remove(struct hs *hs, const struct element *element);
 /** `element` takes the place of `old`, which has the same home. */
 void hs_home_replace(struct home *home, const struct element *old, struct element *element);

@@ -69,12 +69,11 @@ void hs_owner_put(struct hs *hs, struct owner *owner)
     hs_defer(&owner->rcu, owner_release);
 }
 
-void hs_owner_add(struct hs *hs, struct owner *owner, struct element *element)
+void hs_owner_add(struct owner *owner, struct element *element)
 {
     if (owner == NULL) {
         return;
     }
-    element->owner_seq = ++hs->next_owner_seq;
     element->link.owner.prev = owner->last;
     element->link.owner.next = NULL;
     *(owner->last != NULL ? &owner->last->link.owner.next : &owner->first) = element;
@@ -108,7 +107,6 @@ void hs_owner_replace(struct hs *hs, struct element *old, struct element *elemen
     if (prev == NULL || next == NULL) {
         owner = hs_owner_find(hs, element->pub.owner_ref);
     }
-    element->owner_seq = old->owner_seq;
     element->link.owner.prev = prev;
     element->link.owner.next = next;
     *(prev != NULL ? &prev->link.owner.next : &owner->first) = element;
@@ -124,12 +122,12 @@ static const struct element *owner_after(struct hs *hs, const struct owner *owne
     const struct hs_element *found = hs_find(hs, handle, cursor->pe_id);
     urcu_memb_read_unlock();
     const struct element *last = (const struct element *)(const void *)found;
-    if (last != NULL && last->pub.owner_ref == owner->ref && last->owner_seq == cursor->owner_seq) {
+    if (last != NULL && last->pub.owner_ref == owner->ref && last->seq == cursor->seq) {
         return last->link.owner.next;
     }
     /* It has gone: as a rule so have those before it. */
     const struct element *element = owner->first;
-    while (element != NULL && element->owner_seq <= cursor->owner_seq) {
+    while (element != NULL && element->seq <= cursor->seq) {
         element = element->link.owner.next;
     }
     return element;
@@ -146,7 +144,7 @@ const struct hs_element *hs_owner_next(struct hs *hs, uint64_t owner_ref, struct
         return NULL;
     }
     hs_cursor_set(cursor, element->pub.handle, element->pub.pe_id);
-    cursor->owner_seq = element->owner_seq;
+    cursor->seq = element->seq;
     return &element->pub;
 }
 
@@ -209,9 +207,8 @@ uint64_t hs_element_sum(const struct element *element)
     return (uint64_t)element->pool->handle_sum + (id >> 16) + (id & 0xffff);
 }
 
-void hs_home_add(struct hs *hs, struct home *home, struct element *element)
+void hs_home_add(struct home *home, struct element *element)
 {
-    element->home_seq = ++hs->next_home_seq;
     element->home_prev = home->last;
     element->home_next = NULL;
     *(home->last != NULL ? &home->last->home_next : &home->first) = element;
@@ -236,7 +233,6 @@ void hs_home_replace(struct home *home, const struct element *old, struct elemen
 {
     struct element *prev = old->home_prev;
     struct element *next = old->home_next;
-    element->home_seq = old->home_seq;
     element->home_prev = prev;
     element->home_next = next;
     *(prev != NULL ? &prev->home_next : &home->first) = element;
@@ -252,12 +248,12 @@ static const struct element *home_after(struct hs *hs, const struct home *home,
     const struct hs_element *found = hs_find(hs, handle, cursor->pe_id);
     urcu_memb_read_unlock();
     const struct element *last = (const struct element *)(const void *)found;
-    if (last != NULL && last->pub.home_id == home->id && last->home_seq == cursor->owner_seq) {
+    if (last != NULL && last->pub.home_id == home->id && last->seq == cursor->seq) {
         return last->home_next;
     }
     /* It has gone. */
     const struct element *element = home->first;
-    while (element != NULL && element->home_seq <= cursor->owner_seq) {
+    while (element != NULL && element->seq <= cursor->seq) {
         element = element->home_next;
     }
     return element;
@@ -274,7 +270,7 @@ const struct hs_element *hs_home_next(struct hs *hs, uint32_t home_id, struct hs
         return NULL;
     }
     hs_cursor_set(cursor, element->pub.handle, element->pub.pe_id);
-    cursor->owner_seq = element->home_seq;
+    cursor->seq = element->seq;
     return &element->pub;
 }
 
