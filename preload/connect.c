@@ -20,6 +20,7 @@
 #include "preload/listen.h"
 #include "preload/pools.h"
 #include "preload/real.h"
+#include "preload/sctp.h"
 #include "preload/target.h"
 
 /* Of tcpi_state; <netinet/tcp.h> has names for them but an older struct tcp_info. */
@@ -45,6 +46,7 @@ struct attempt {
     struct pre_question question;
     struct lp_pe pe;
     uint16_t pool;
+    int32_t sctp_assoc; /* of a one-to-many socket */
 };
 
 /** State and counters of a TCP socket; false when it has none. */
@@ -184,6 +186,14 @@ static bool refused_soon(int fd)
     return ppoll(&p, 1, &ts, NULL) > 0 && (p.revents & (POLLERR | POLLHUP)) != 0;
 }
 
+/** The kernel's connect(): over SCTP to all addresses of the element at once. */
+static int call_connect(struct attempt *a, const union pre_sockaddr *addr, socklen_t len)
+{
+    return a->socket.protocol == TRANSPORT_SCTP
+               ? pre_sctp_connect(a->fd, &a->socket, &a->pe, &a->sctp_assoc)
+               : pre_real()->connect(a->fd, &addr->sa, len);
+}
+
 /** What came of one element. */
 enum outcome { OUT_RETURN, OUT_NEXT };
 
@@ -191,7 +201,7 @@ enum outcome { OUT_RETURN, OUT_NEXT };
 static enum outcome try_nonblocking(struct attempt *a, const union pre_sockaddr *addr,
                                     socklen_t len, int *ret)
 {
-    *ret = pre_real()->connect(a->fd, &addr->sa, len);
+    *ret = call_connect(a, addr, len);
     if (*ret == 0) {
         mark(a, PRE_FD_CONNECTED);
         return OUT_RETURN;
@@ -224,18 +234,25 @@ static enum outcome try_nonblocking(struct attempt *a, const union pre_sockaddr 
     return OUT_NEXT;
 }
 
+/** What one attempt may take. SCTP goes through the addresses by itself, one after the other. */
+static int64_t attempt_ms(const struct attempt *a)
+{
+    unsigned addresses = a->socket.protocol == TRANSPORT_SCTP ? a->pe.address_count : 1;
+    return (int64_t)pre_connect_timeout_ms() * addresses;
+}
+
 /** Blocking socket: the same, bounded by SO_SNDTIMEO. */
 static enum outcome try_blocking(struct attempt *a, const union pre_sockaddr *addr, socklen_t len,
                                  int *ret)
 {
     int64_t own_ms = timeval_ms(&a->sndtimeo);
     int64_t left = a->deadline_ms - pre_now_ms();
-    int64_t bound = left < pre_connect_timeout_ms() ? left : (int64_t)pre_connect_timeout_ms();
+    int64_t bound = attempt_ms(a) < left ? attempt_ms(a) : left;
     bool ours = own_ms == 0 || bound < own_ms;
     if (a->bounded) {
         set_send_timeout(a->fd, ours ? (bound > 1 ? bound : 1) : own_ms);
     }
-    *ret = pre_real()->connect(a->fd, &addr->sa, len);
+    *ret = call_connect(a, addr, len);
     if (*ret == 0) {
         mark(a, PRE_FD_CONNECTED);
         return OUT_RETURN;
@@ -272,7 +289,8 @@ static enum outcome try_element(struct attempt *a, int *ret)
             return OUT_NEXT; /* a new element was chosen already */
         }
         /* A host that refuses refuses on its other addresses too; a missing route may not. */
-        if (error == ECONNREFUSED || error == ETIMEDOUT || !renew(a)) {
+        if (a->socket.protocol == TRANSPORT_SCTP || error == ECONNREFUSED || error == ETIMEDOUT ||
+            !renew(a)) {
             break;
         }
     }
@@ -389,7 +407,7 @@ void pre_connect_failed(int fd, const struct pre_fd *record, int error)
  * connect() to a pool.
  * @return as connect(), errno set
  */
-static int connect_pool(int fd, const struct pre_target *target)
+static int connect_pool(int fd, const struct pre_target *target, int32_t *ret_sctp_assoc)
 {
     struct attempt a = {.fd = fd, .target = *target, .pool = PRE_POOL_NONE};
     bool fresh = true;
@@ -415,7 +433,9 @@ static int connect_pool(int fd, const struct pre_target *target)
     if (known && record.kind == PRE_FD_FAILED) {
         dissolve(fd);
     }
-    return first_connect(&a);
+    int ret = first_connect(&a);
+    *ret_sctp_assoc = a.sctp_assoc;
+    return ret;
 }
 
 int hook_connect(int fd, const struct sockaddr *addr, socklen_t len)
@@ -444,16 +464,41 @@ int hook_connect(int fd, const struct sockaddr *addr, socklen_t len)
         break;
     }
     int saved = errno;
-    int ret = connect_pool(fd, &target);
+    int32_t assoc = 0;
+    int ret = connect_pool(fd, &target, &assoc);
     if (ret == 0) {
         errno = saved;
     }
     return ret;
 }
 
+/** sctp_connectx() to a cookie. False: it goes elsewhere. */
+static bool connectx_pool(int fd, int level, int name, void *value, const socklen_t *len, int *ret)
+{
+    struct pre_target target;
+    const struct sockaddr *addr;
+    socklen_t addr_len;
+    if (pre_inside() || !pre_sctp_is_connectx(level, name, value, len, &addr, &addr_len) ||
+        pre_target_read(addr, addr_len, &target) == PRE_TARGET_NONE) {
+        return false;
+    }
+    int saved = errno;
+    int32_t assoc = 0;
+    *ret = connect_pool(fd, &target, &assoc);
+    pre_sctp_connectx_done(value, assoc);
+    if (*ret == 0) {
+        errno = saved;
+    }
+    return true;
+}
+
 int hook_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {
-    int ret = pre_real()->getsockopt(fd, level, name, value, len);
+    int ret;
+    if (connectx_pool(fd, level, name, value, len, &ret)) {
+        return ret;
+    }
+    ret = pre_real()->getsockopt(fd, level, name, value, len);
     struct pre_fd record;
     if (level != SOL_SOCKET || name != SO_ERROR || ret != 0 || pre_inside() ||
         !pre_fd_peek(fd, &record) || record.kind != PRE_FD_PROGRESS || *len < sizeof(int) ||

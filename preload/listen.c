@@ -18,12 +18,15 @@
 #include "preload/pools.h"
 #include "preload/real.h"
 #include "preload/rpc.h"
+#include "preload/sctp.h"
 #include "preload/target.h"
 
 /* How often a server that nobody asked to register looks for a daemon with a rule for it. */
 #define UNASKED_RETRY_MS 1000
 /* Inherited listeners are looked for among these numbers. */
 #define INHERITED_MAX 256
+/* Of an SCTP socket. */
+#define ADDRESSES_MAX 8
 
 atomic_int pre_listen_pending;
 static _Atomic int64_t last_retry_ms;
@@ -32,7 +35,8 @@ static _Atomic int64_t last_retry_ms;
 struct candidate {
     int fd;
     struct pre_socket socket;
-    struct ip_address address; /* family IP_NONE: wildcard */
+    struct ip_address addresses[ADDRESSES_MAX];
+    unsigned address_count; /* 0: wildcard */
     uint16_t port;
     struct pool_handle handle; /* borrowed */
     struct pre_rule rule;      /* everything else */
@@ -106,7 +110,12 @@ static bool examine(struct candidate *c)
         c->port = ntohs(local.in6.sin6_port);
     }
     if (memcmp(a.octets, zero, sizeof(zero)) != 0) {
-        c->address = ip_address_unmap(a);
+        if (c->socket.protocol == TRANSPORT_SCTP) {
+            c->address_count = pre_sctp_local(c->fd, c->addresses, ADDRESSES_MAX);
+        }
+        if (c->address_count == 0) {
+            c->addresses[c->address_count++] = ip_address_unmap(a);
+        }
     }
     return c->port != 0;
 }
@@ -121,9 +130,10 @@ static void put_registration(struct lp_writer *w, const struct candidate *c)
     }
     lp_put_u32(w, LP_T_PROTOCOL, c->socket.protocol);
     lp_put_u32(w, LP_T_PORT, c->port);
-    if (c->address.family != IP_NONE) {
-        lp_put_address(w, LP_T_ADDRESS, &c->address);
-    } else {
+    for (unsigned i = 0; i < c->address_count; i++) {
+        lp_put_address(w, LP_T_ADDRESS, &c->addresses[i]);
+    }
+    if (c->address_count == 0) {
         lp_put_u32(w, LP_T_FAMILIES, c->socket.families);
     }
     if (c->rule.policy.type != POLICY_NONE) {
