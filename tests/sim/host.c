@@ -263,6 +263,9 @@ static void carry_out(struct world *w, int h, enum endpoint ep, struct action *a
             a->message = NULL;
         }
         break;
+    case ACTION_RESOLVED:
+        use_resolved(w, h, a->request);
+        break;
     case ACTION_EVENT:
         say(w, "host %d: %s: %s", h, event_kind_name(a->event.kind), a->event.text);
         break;

@@ -85,6 +85,7 @@ static bool run(const struct config *c, uint64_t *sums)
         struct enrp_counters after = world_counters(&w);
         check_world(&w);
         check_quiet(&w, &before, &after);
+        check_users(&w);
     }
     bool ok = w.error[0] == '\0';
     if (!ok) {

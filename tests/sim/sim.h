@@ -8,6 +8,7 @@
  *   net.c     associations and datagrams between hosts
  *   host.c    one host: agent, and where it is one, registrar
  *   faults.c  what befalls the scope
+ *   use.c     pool users
  *   check.c   what must hold once everything is well again
  *   main.c    schedules, seeds, figures
  *   scaling.c what all that costs on the network
@@ -87,6 +88,7 @@ enum happening_kind {
     AT_CAST,  /* a datagram reaches everybody */
     AT_TIMER, /* of a host */
     AT_FAULT, /* the next fault */
+    AT_USE,   /* some host uses a pool */
     AT_THAW,
     AT_RETURN
 };
@@ -156,6 +158,8 @@ struct world {
     struct traffic traffic;
     struct enrp_counters enrp; /* of the registrars that are gone */
     char error[512];
+    uint64_t next_request;
+    uint32_t asked, judged;
     struct living *living; /* of check.c */
     size_t living_count;
 };
@@ -232,6 +236,13 @@ void faults_step(struct world *w);
 void faults_return(struct world *w, int h);
 /** Everything is well again: no cut, everybody back. */
 void faults_heal(struct world *w);
+
+/* --- use.c */
+void use_step(struct world *w);
+/** The agent has an answer. */
+void use_resolved(struct world *w, int h, uint64_t request);
+/** Users find what lives, and nothing else. */
+void check_users(struct world *w);
 
 /* --- check.c */
 /** Empty w->error: everything holds. */

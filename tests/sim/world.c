@@ -94,6 +94,9 @@ static void happen(struct world *w, const struct happening *h)
             faults_step(w);
         }
         break;
+    case AT_USE:
+        use_step(w);
+        break;
     case AT_THAW:
         host_thaw(w, h->a);
         break;
@@ -172,6 +175,7 @@ void world_open(struct world *w, const struct config *config)
     }
     if (!config->no_faults) {
         w->faults_on = true;
+        world_at(w, tm_add_ms(w->now, 1), AT_USE, 0, 0, 0, NULL);
         world_at(w, tm_add_ms(w->now, 1 + (int64_t)rnd_below(&w->rnd, 3000)), AT_FAULT, 0, 0, 0,
                  NULL);
     }
