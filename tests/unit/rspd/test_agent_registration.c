@@ -190,6 +190,53 @@ Test(agent_registration, new_addresses_get_a_new_association)
     fx_free(fx);
 }
 
+/* The same when the one it had is there still, in front or behind. */
+Test(agent_registration, one_new_address_among_old_ones)
+{
+    for (int in_front = 0; in_front < 2; in_front++) {
+        struct fx *fx = fx_new(NULL);
+        uint64_t assoc = fx_home(fx, 1, "10.0.0.1");
+        uint32_t id = fx_registered(fx, assoc, "web");
+        fx_pass(fx, 10000);
+        fx_announce(fx, 1, "10.0.0.1");
+        fx_host(fx, in_front ? "10.0.0.77" : "10.0.0.9", in_front ? "10.0.0.9" : "10.0.0.77");
+        for (int i = 0; i < 300 && fx_state(fx, id) == AG_PE_REGISTERED; i++) {
+            fx_announce(fx, 1, "10.0.0.1");
+            fx_pass(fx, 1000);
+        }
+        fx_expect(fx, ASAP_REGISTRATION);
+        fx_respond(fx, assoc, ASAP_REGISTRATION_RESPONSE, "web", id, true, CAUSE_INVALID_VALUES);
+        cr_assert_not_null(fx_next(fx, ACTION_DISCONNECT), "%d", in_front);
+        fx_free(fx);
+    }
+}
+
+/* Said when it is registered, and again when it has another home, not at every turn. */
+Test(agent_registration, a_home_is_said_once)
+{
+    struct fx *fx = fx_new(NULL);
+    uint64_t assoc = fx_home(fx, 1, "10.0.0.1");
+    uint32_t id = fx_pe(fx, "web");
+    fx_respond(fx, assoc, ASAP_REGISTRATION_RESPONSE, "web", id, false, -1);
+    struct action *a = fx_next(fx, ACTION_EVENT);
+    while (a != NULL && a->event.kind != EVENT_LOCAL_REGISTERED) {
+        a = fx_next(fx, ACTION_EVENT);
+    }
+    cr_assert_not_null(a);
+    fx_drop(fx);
+    for (int i = 0; i < 300 && fx_state(fx, id) == AG_PE_REGISTERED; i++) {
+        fx_announce(fx, 1, "10.0.0.1");
+        fx_pass(fx, 1000);
+    }
+    fx_expect(fx, ASAP_REGISTRATION);
+    fx_respond(fx, assoc, ASAP_REGISTRATION_RESPONSE, "web", id, false, -1);
+    cr_assert_eq(fx_state(fx, id), AG_PE_REGISTERED);
+    while ((a = fx_next(fx, ACTION_EVENT)) != NULL) {
+        cr_assert_neq(a->event.kind, EVENT_LOCAL_REGISTERED);
+    }
+    fx_free(fx);
+}
+
 /* A PE without a policy of its own joins with the pool's, which the refusal names. */
 Test(agent_registration, takes_the_pools_policy_when_it_has_none)
 {
@@ -204,7 +251,7 @@ Test(agent_registration, takes_the_pools_policy_when_it_has_none)
     fx_expect(fx, ASAP_REGISTRATION);
     cr_assert_eq(fx->msg.elements[0].policy.type, POLICY_RR);
     uint8_t body[64];
-    struct policy lu = {.type = POLICY_LU, .word_count = 1, .words = {0}};
+    struct policy lu = {.type = POLICY_LU, .word_count = 1, .words = {0x01020304}};
     int len = asap_encode_policy(&lu, body, sizeof(body));
     asap_message_init(&fx->out, ASAP_REGISTRATION_RESPONSE);
     fx->out.flags = ASAP_FLAG;
@@ -218,6 +265,8 @@ Test(agent_registration, takes_the_pools_policy_when_it_has_none)
     fx_send(fx, assoc, &fx->out);
     fx_expect(fx, ASAP_REGISTRATION);
     cr_assert_eq(fx->msg.elements[0].policy.type, POLICY_LU);
+    cr_assert_eq(fx->msg.elements[0].policy.word_count, 1);
+    cr_assert_eq(fx->msg.elements[0].policy.words[0], 0x01020304);
     fx_free(fx);
 }
 

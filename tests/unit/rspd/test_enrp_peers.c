@@ -229,6 +229,15 @@ Test(enrp_peers, configured_and_heard)
     cr_assert_eq(enrp_peers(ex->en, info, 4), 1);
     cr_assert_eq(info[0].id, 0x77);
     cr_assert(info[0].is_static);
+    /* When it dies it is looked for where it was configured. */
+    cr_assert_eq(ex->en->peers[en_peer_find(ex->en, 0x77)].static_count, 1);
+    enrp_assoc_down(ex->en, 3, ENRP_DOWN_LOST, ex->now);
+    ex_pass(ex, 60000);
+    struct action *connect = ex_next(ex, ACTION_CONNECT);
+    cr_assert_not_null(connect);
+    cr_assert_eq(connect->address_count, 1);
+    cr_assert_eq(connect->addresses[0].octets[3], 1);
+    cr_assert_eq(connect->port, ENRP_PORT);
     ex_free(ex);
 }
 
@@ -354,6 +363,26 @@ Test(enrp_peers, errors_are_not_answered)
     struct enrp_counters counters;
     enrp_get_counters(ex->en, &counters);
     cr_assert_eq(counters.errors_in, 1);
+    ex_free(ex);
+}
+
+/* enrp.md §12: who reports an error to what it was asked will not answer it any more. */
+Test(enrp_peers, an_error_ends_what_was_asked)
+{
+    struct ex *ex = ex_serving(NULL);
+    ex_peer(ex, 1, 1, 1);
+    ex->now.us += 1000;
+    ex_presence(ex, 1, 1, 1, false, 0x1234);
+    cr_assert(ex->en->peers[0].sync.running);
+    ex_drop(ex);
+    struct enrp_message *m = ex_begin(ex, ENRP_ERROR, 1);
+    m->cause_count = 1;
+    m->causes[0] = (struct asap_cause){.code = CAUSE_LACK_OF_RESOURCES};
+    ex_arrives(ex, 1);
+    cr_assert_not(ex->en->peers[0].sync.running);
+    struct action *a = ex_next(ex, ACTION_EVENT);
+    cr_assert_not_null(a);
+    cr_assert_eq(a->event.kind, EVENT_PEER_REFUSED);
     ex_free(ex);
 }
 

@@ -167,6 +167,48 @@ Test(enrp_start, mentor_lost_during_the_table)
     ex_free(ex);
 }
 
+/* E-35: each part has its time; a part that comes starts it anew. */
+Test(enrp_start, every_part_has_its_time)
+{
+    struct ex *ex = ex_new(NULL);
+    configure(ex, 1);
+    enrp_start(ex->en, ex->now);
+    uint64_t assoc = connected(ex, 1);
+    list(ex, assoc, 1, 0, 0);
+    for (uint32_t part = 0; part < 4; part++) {
+        ex_pass(ex, 1500);
+        cr_assert_eq(enrp_phase(ex->en), ENRP_TABLE, "part %u", part);
+        ex_table(ex, assoc, 1, ENRP_TABLE_MORE, 1, 1 + part, 1);
+        ex_expect(ex, ENRP_HANDLE_TABLE_REQUEST);
+    }
+    ex_pass(ex, 1999);
+    cr_assert_eq(enrp_phase(ex->en), ENRP_TABLE);
+    ex_pass(ex, 1);
+    cr_assert_eq(enrp_phase(ex->en), ENRP_OPERATIONAL);
+    ex_free(ex);
+}
+
+/* enrp.md §12: an error for what was asked counts as a rejection; of others it means nothing. */
+Test(enrp_start, an_error_rejects)
+{
+    struct ex *ex = ex_new(NULL);
+    configure(ex, 1);
+    enrp_start(ex->en, ex->now);
+    uint64_t assoc = connected(ex, 1);
+    ex_presence(ex, assoc, 0x99, 1, false, 0xffff); /* higher: does not wait for us */
+    ex_up(ex, 5, 5);
+    ex_presence(ex, 5, 0x98, 5, false, 0xffff);
+    for (uint32_t id = 0x98; id <= 0x99; id++) {
+        cr_assert_eq(ex->en->mentor, en_peer_find(ex->en, 0x99));
+        struct enrp_message *m = ex_begin(ex, ENRP_ERROR, id);
+        m->cause_count = 1;
+        m->causes[0] = (struct asap_cause){.code = CAUSE_UNSPECIFIED};
+        ex_arrives(ex, id == 0x99 ? assoc : 5);
+    }
+    cr_assert_eq(ex->en->mentor, en_peer_find(ex->en, 0x98));
+    ex_free(ex);
+}
+
 /* E-24, E-34: rejected: later again; the lower identifier does not wait. */
 Test(enrp_start, rejected)
 {

@@ -95,3 +95,50 @@ Test(told, nothing_where_nothing_was_removed)
     cr_assert_eq(told_peers.removed, 0);
     cr_assert(registered("web", 7));
 }
+
+/* Somebody else claims the element: it is asked, and its registration is an answer, too. */
+Test(told, disputes)
+{
+    join("web", 7, PE_HOST);
+    drain();
+    cr_assert_not(rg_disputed(b.rg, pool_handle_of("web"), 7));
+    rg_disowned(b.rg, pool_handle_of("web"), 7, b.now);
+    cr_assert(rg_disputed(b.rg, pool_handle_of("web"), 7));
+    cr_assert(told(PE_HOST));
+    cr_assert_eq(b.reply.type, ASAP_ENDPOINT_KEEP_ALIVE);
+    cr_assert_eq(b.reply.flags, ASAP_FLAG);
+    join("web", 7, PE_HOST);
+    cr_assert_not(rg_disputed(b.rg, pool_handle_of("web"), 7));
+    rg_disowned(b.rg, pool_handle_of("web"), 7, b.now);
+    cr_assert(told(PE_HOST));
+    unsigned before = told_peers.registered;
+    acknowledge("web", 7, PE_HOST);
+    cr_assert_not(rg_disputed(b.rg, pool_handle_of("web"), 7));
+    cr_assert_eq(told_peers.registered, before + 1);
+}
+
+/* enrp:E-88: an element that is suggested is asked, once for its host and second. */
+Test(told, suggestions)
+{
+    struct ip_address address = host_address(PE_HOST);
+    struct hs_element element = {
+        .handle = pool_handle_of("web"),
+        .pe_id = 7,
+        .home_id = 9,
+        .asap = {
+            .protocol = TRANSPORT_SCTP, .port = 5000, .address_count = 1, .addresses = &address}};
+    rg_suggested(b.rg, &element, b.now);
+    cr_assert(told(PE_HOST));
+    cr_assert_eq(b.reply.type, ASAP_ENDPOINT_KEEP_ALIVE);
+    cr_assert_eq(b.reply.flags, ASAP_FLAG);
+    cr_assert_eq(b.reply.pe_id, 7);
+    rg_suggested(b.rg, &element, b.now);
+    cr_assert(silent());
+    pass_ms(1000);
+    rg_suggested(b.rg, &element, b.now);
+    cr_assert(told(PE_HOST));
+    element.asap.address_count = 0;
+    pass_ms(1000);
+    rg_suggested(b.rg, &element, b.now);
+    cr_assert(silent());
+}
