@@ -65,14 +65,14 @@ static int nearness(const struct ip_address *a, const struct ip_address *b)
     return near + common_prefix(a, b);
 }
 
-static bool host_has(const struct ag *ag, const struct ip_address *a)
+static bool host_has(const struct ag_view *view, const struct ip_address *a)
 {
-    for (uint8_t i = 0; i < ag->host_count; i++) {
-        if (ip_address_equal(&ag->host[i], a)) {
+    for (uint8_t i = 0; i < view->host_count; i++) {
+        if (ip_address_equal(&view->host[i], a)) {
             return true;
         }
     }
-    return ag->host_count == 0;
+    return view->host_count == 0;
 }
 
 static void add_address(struct ip_address list[AG_ADDRESSES_MAX], uint8_t *count,
@@ -89,18 +89,18 @@ static void add_address(struct ip_address list[AG_ADDRESSES_MAX], uint8_t *count
 }
 
 /* Routable addresses the listener can be reached at, from its own list or the host's. */
-static uint8_t routable(const struct ag *ag, const struct ag_pe *pe,
+static uint8_t routable(const struct ag_view *view, const struct ag_pe *pe,
                         struct ip_address list[AG_ADDRESSES_MAX])
 {
     uint8_t count = 0;
     for (uint8_t i = 0; i < pe->address_count; i++) {
-        if (is_routable(&pe->addresses[i]) && host_has(ag, &pe->addresses[i])) {
+        if (is_routable(&pe->addresses[i]) && host_has(view, &pe->addresses[i])) {
             add_address(list, &count, &pe->addresses[i]);
         }
     }
-    for (uint8_t i = 0; pe->address_count == 0 && i < ag->host_count; i++) {
-        if (is_routable(&ag->host[i]) && family_fits(&ag->host[i], pe->families)) {
-            add_address(list, &count, &ag->host[i]);
+    for (uint8_t i = 0; pe->address_count == 0 && i < view->host_count; i++) {
+        if (is_routable(&view->host[i]) && family_fits(&view->host[i], pe->families)) {
+            add_address(list, &count, &view->host[i]);
         }
     }
     return count;
@@ -157,7 +157,7 @@ static struct ip_address nearest(const struct ag *ag, const struct ip_address *l
 uint8_t ag_register_addresses(const struct ag *ag, const struct ag_local *local,
                               struct ip_address ret[AG_ADDRESSES_MAX])
 {
-    uint8_t count = routable(ag, &local->pe, ret);
+    uint8_t count = routable(&ag->view, &local->pe, ret);
     if (count == 0 && ag_home_on_host(ag)) {
         count = loopbacks(&local->pe, ret);
     }
@@ -169,26 +169,26 @@ uint8_t ag_register_addresses(const struct ag *ag, const struct ag_local *local,
 }
 
 /* A PE of this host: loopback if its listener can be reached there, then its own addresses. */
-static uint8_t own_contacts(const struct ag *ag, const struct ag_local *own, uint8_t families,
+static uint8_t own_contacts(const struct ag_view *view, const struct ag_pe *own, uint8_t families,
                             struct ip_address ret[AG_ADDRESSES_MAX])
 {
     struct ip_address list[AG_ADDRESSES_MAX];
-    uint8_t all = loopbacks(&own->pe, list);
+    uint8_t all = loopbacks(own, list);
     uint8_t count = 0;
     for (uint8_t i = 0; i < all; i++) {
         if (family_fits(&list[i], families)) {
             add_address(ret, &count, &list[i]);
         }
     }
-    if (own->pe.address_count > 0) {
-        for (uint8_t i = 0; i < own->pe.address_count; i++) {
-            if (family_fits(&own->pe.addresses[i], families)) {
-                add_address(ret, &count, &own->pe.addresses[i]);
+    if (own->address_count > 0) {
+        for (uint8_t i = 0; i < own->address_count; i++) {
+            if (family_fits(&own->addresses[i], families)) {
+                add_address(ret, &count, &own->addresses[i]);
             }
         }
         return count;
     }
-    all = routable(ag, &own->pe, list);
+    all = routable(view, own, list);
     for (uint8_t i = 0; i < all; i++) {
         if (family_fits(&list[i], families)) {
             add_address(ret, &count, &list[i]);
@@ -197,33 +197,33 @@ static uint8_t own_contacts(const struct ag *ag, const struct ag_local *own, uin
     return count;
 }
 
-static int host_nearness(const struct ag *ag, const struct ip_address *a)
+static int host_nearness(const struct ag_view *view, const struct ip_address *a)
 {
     int best = 0;
-    for (uint8_t i = 0; i < ag->host_count; i++) {
-        if (!is_loopback(&ag->host[i]) || is_loopback(a)) {
-            int score = nearness(a, &ag->host[i]);
+    for (uint8_t i = 0; i < view->host_count; i++) {
+        if (!is_loopback(&view->host[i]) || is_loopback(a)) {
+            int score = nearness(a, &view->host[i]);
             best = score > best ? score : best;
         }
     }
     return best;
 }
 
-uint8_t ag_contact_addresses(const struct ag *ag, const struct ag_local *own,
+uint8_t ag_contact_addresses(const struct ag_view *view, const struct ag_pe *own,
                              const struct ip_address *addresses, size_t count, uint8_t families,
                              struct ip_address ret[AG_ADDRESSES_MAX])
 {
     if (own != NULL) {
-        return own_contacts(ag, own, families, ret);
+        return own_contacts(view, own, families, ret);
     }
     int scores[AG_ADDRESSES_MAX];
     uint8_t n = 0;
     for (size_t i = 0; i < count; i++) {
         struct ip_address a = ip_address_unmap(addresses[i]);
-        if (!family_fits(&a, families) || (is_loopback(&a) && !ag_home_on_host(ag))) {
+        if (!family_fits(&a, families) || (is_loopback(&a) && !view->home_on_host)) {
             continue; /* somebody else's loopback is not ours */
         }
-        int score = host_nearness(ag, &a);
+        int score = host_nearness(view, &a);
         uint8_t at = n;
         while (at > 0 && scores[at - 1] < score) {
             at--;
@@ -250,18 +250,19 @@ void ag_host_addresses(struct ag *ag, const struct ip_address *addresses, size_t
     for (size_t i = 0; i < count && n < AG_HOST_ADDRESSES_MAX; i++) {
         list[n++] = ip_address_unmap(addresses[i]);
     }
-    bool same = n == ag->host_count;
+    bool same = n == ag->view.host_count;
     for (uint8_t i = 0; same && i < n; i++) {
-        same = ip_address_equal(&list[i], &ag->host[i]);
+        same = ip_address_equal(&list[i], &ag->view.host[i]);
     }
     if (same) {
         return;
     }
-    for (uint8_t i = 0; i < n && ag->host_count > 0; i++) {
-        ag->home.readdressed = ag->home.readdressed || !host_has(ag, &list[i]);
+    for (uint8_t i = 0; i < n && ag->view.host_count > 0; i++) {
+        ag->home.readdressed = ag->home.readdressed || !host_has(&ag->view, &list[i]);
     }
-    memcpy(ag->host, list, sizeof(list));
-    ag->host_count = n;
+    memcpy(ag->view.host, list, sizeof(list));
+    ag->view.host_count = n;
+    ag_share(ag);
     uint64_t before = ag->out->cause;
     ag->out->cause = outbox_event(ag->out, EVENT_ADDRESSES_CHANGED, (struct pool_handle){0}, 0, 0,
                                   "the host has %u usable addresses now", n);

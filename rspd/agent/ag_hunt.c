@@ -287,6 +287,7 @@ void ag_home_set(struct ag *ag, const struct ag_peer *peer, const char *why, str
     ag->home = *peer;
     ag->home.since = now;
     ag->home.last_used = now;
+    ag_share(ag);
     forget_accepted(ag, peer->assoc);
     if (old.assoc != 0 && old.assoc != LOCAL_ASSOC && old.assoc != peer->assoc) {
         outbox_disconnect(ag->out, old.assoc, false);
@@ -322,6 +323,7 @@ void ag_home_lost(struct ag *ag, bool disconnect, const char *why, struct tm_us 
         outbox_disconnect(ag->out, lost.assoc, true);
     }
     ag->home = (struct ag_peer){0};
+    ag_share(ag);
     (void)outbox_event(ag->out, EVENT_REGISTRAR_LOST, (struct pool_handle){0}, 0, lost.id,
                        "home registrar %08x is gone: %s", lost.id, why);
     put_last(ag, &lost, now);
@@ -335,8 +337,13 @@ void ag_local_registrar(struct ag *ag, uint32_t id, struct hs *hs, struct tm_us 
     if (hs != NULL && hs == ag->local_hs && ag_home_is_local(ag)) {
         return; /* known already */
     }
+    bool gone = hs == NULL && ag->local_hs != NULL;
     ag->local_hs = hs;
     ag->local_id = hs != NULL ? id : 0;
+    ag_share(ag);
+    if (gone) {
+        urcu_memb_synchronize_rcu(); /* the caller may free the earlier one now */
+    }
     if (hs != NULL) {
         struct ag_peer peer = {.assoc = LOCAL_ASSOC, .id = id};
         ag_pools_flush(ag);

@@ -12,6 +12,7 @@
  *   ag_pools.c         pools known to this host, the cache
  *   ag_resolution.c    requests of local PUs (T1)
  *   ag_select.c        choosing elements for a query
+ *   ag_shared.c        what resolver threads read of the agent
  *   ag_quarantine.c    PEs that failed towards this host, reports to the registrar
  *
  * All names here have the prefix ag_ too, so that the static library stays collision-free.
@@ -22,6 +23,7 @@
 #include <stddef.h>
 
 #include "common/rnd.h"
+#include "rspd/agent/ag_shared.h"
 #include "rspd/agent/agent.h"
 #include "rspd/registrar/registrar.h"
 #include "wire/asap.h"
@@ -30,7 +32,6 @@
 #define AG_REGISTRARS_MAX               64
 #define AG_HUNT_PARALLEL                3 /* RFC 5352 §3.6 SH1 */
 #define AG_ACCEPTED_MAX                 64
-#define AG_HOST_ADDRESSES_MAX           32
 #define AG_ADDRESSES_MAX                8
 #define AG_PES_MAX                      65536
 #define AG_POOLS_MAX                    4096
@@ -195,6 +196,7 @@ struct ag_pool;
 
 struct ag_local {
     struct ag_pe pe; /* its handle borrows the pool's octets */
+    struct ag_mark *mark;
     struct ag_pool *pool;
     struct ag_local *pool_next, *hash_next;
     uint32_t slot;
@@ -238,7 +240,7 @@ void ag_keep_alive(struct ag *ag, uint64_t assoc, const struct asap_message *msg
 uint8_t ag_register_addresses(const struct ag *ag, const struct ag_local *local,
                               struct ip_address ret[AG_ADDRESSES_MAX]);
 /** Addresses of an element for a PU of this host, best first, of `families` (0: any). */
-uint8_t ag_contact_addresses(const struct ag *ag, const struct ag_local *own,
+uint8_t ag_contact_addresses(const struct ag_view *view, const struct ag_pe *own,
                              const struct ip_address *addresses, size_t count, uint8_t families,
                              struct ip_address ret[AG_ADDRESSES_MAX]);
 
@@ -256,6 +258,7 @@ struct ag_waiter {
 
 struct ag_pool {
     struct ag_pool *hash_next;
+    struct ag_mark *mark;
     struct ag_pool *older, *newer; /* use, unless pinned */
     bool listed;                   /* in that list */
     bool seen;                     /* has existed */
@@ -276,6 +279,8 @@ struct ag_pool *ag_pool_find(const struct ag *ag, struct pool_handle handle);
 struct ag_pool *ag_pool_get(struct ag *ag, struct pool_handle handle);
 /** It was used; listed again if nothing pins it; freed if it was never seen. */
 void ag_pool_touch(struct ag *ag, struct ag_pool *pool);
+/** It exists, or has existed. */
+void ag_pool_seen(struct ag_pool *pool);
 void ag_pools_free(struct ag *ag);
 /** The cache, made when needed; NULL when memory is out. */
 struct hs *ag_pool_cache(struct ag *ag);
@@ -305,6 +310,7 @@ uint64_t ag_failure_event(struct ag *ag, const struct ag_query *query, int resul
 /* --- quarantine ------------------------------------------------------------------------------- */
 
 struct ag_suspect {
+    struct ag_mark *mark;
     struct ag_suspect *hash_next;
     struct ag_suspect *older, *newer; /* by failed_at */
     struct ag_timer timer;
@@ -360,8 +366,10 @@ struct ag {
     struct hs *local_hs; /* this process is registrar */
     bool local_joining;  /* … but does not know the scope yet */
 
-    struct ip_address host[AG_HOST_ADDRESSES_MAX];
-    uint8_t host_count;
+    struct ag_view view;    /* the host's addresses; the rest as of the last ag_share() */
+    struct ag_view *shared; /* published; NULL: memory was out */
+    struct ag_mark *marks[AG_MARK_KINDS][AG_BUCKETS];
+    uint32_t mark_count[AG_MARK_KINDS]; /* atomic */
 
     struct ag_local **locals; /* slots; NULL: free */
     uint32_t local_slots, local_count;

@@ -65,6 +65,7 @@ void ag_local_free(struct ag *ag, struct ag_local *local)
         at = &(*at)->hash_next;
     }
     *at = local->hash_next;
+    ag_mark_remove(ag, local->mark);
     for (at = &pool->locals; *at != local; at = &(*at)->pool_next) {
     }
     *at = local->pool_next;
@@ -88,8 +89,11 @@ static int local_new(struct ag *ag, const struct ag_pe *pe, struct tm_us now, st
     }
     struct ag_local *local = calloc(1, sizeof(*local));
     struct ag_pool *pool = local != NULL ? ag_pool_get(ag, pe->handle) : NULL;
-    if (pool == NULL || ag_timers_reserve(&ag->timers, 1) < 0) {
+    struct ag_mark *mark =
+        pool != NULL ? ag_mark_new(AG_MARK_OWN, pe->handle, pe->pe_id, pe) : NULL;
+    if (mark == NULL || ag_timers_reserve(&ag->timers, 1) < 0) {
         free(local);
+        free(mark);
         if (pool != NULL) {
             ag_pool_touch(ag, pool);
         }
@@ -97,13 +101,15 @@ static int local_new(struct ag *ag, const struct ag_pe *pe, struct tm_us now, st
     }
     local->pe = *pe;
     local->pe.handle = pool->handle;
+    local->mark = mark;
+    ag_mark_add(ag, mark);
     local->pool = pool;
     local->slot = slot;
     local->since = now;
     local->state = AG_PE_UNREGISTERED;
     local->pool_next = pool->locals;
     pool->locals = local;
-    pool->seen = true;
+    ag_pool_seen(pool);
     ag_pool_touch(ag, pool); /* pinned now */
     struct ag_local **bucket = bucket_of(ag, pe->pe_id);
     local->hash_next = *bucket;
@@ -111,6 +117,24 @@ static int local_new(struct ag *ag, const struct ag_pe *pe, struct tm_us now, st
     ag->locals[slot] = local;
     ag->local_count++;
     *ret = local;
+    return 0;
+}
+
+/* One that was on its way out is wanted again. */
+static int local_again(struct ag *ag, struct ag_local *local, const struct ag_pe *pe)
+{
+    struct ag_mark *mark = ag_mark_new(AG_MARK_OWN, pe->handle, pe->pe_id, pe);
+    if (mark == NULL) {
+        return -ENOMEM;
+    }
+    ag_mark_replace(ag, local->mark, mark);
+    local->mark = mark;
+    local->pe = *pe;
+    local->pe.handle = local->pool->handle;
+    local->removing = false;
+    local->withheld = false;
+    local->told_ok = false;
+    local->told_failure = false;
     return 0;
 }
 
@@ -159,17 +183,14 @@ uint32_t ag_pe_add(struct ag *ag, const struct ag_pe *pe, struct tm_us now, int 
         return 0;
     }
     if (local != NULL) { /* on its way out: comes back under the same id */
-        mine.handle = local->pe.handle;
-        local->pe = mine;
-        local->removing = false;
-        local->withheld = false;
-        local->told_ok = false;
-        local->told_failure = false;
-    } else if ((err = local_new(ag, &mine, now, &local)) < 0) {
-        *ret_error = err;
+        err = local_again(ag, local, &mine);
+    } else {
+        err = local_new(ag, &mine, now, &local);
+    }
+    *ret_error = err;
+    if (err < 0) {
         return 0;
     }
-    *ret_error = 0;
     uint64_t before = ag_cause(ag, pe->cause);
     ag_pe_fsm(ag, local, AG_EV_START, now);
     ag->out->cause = before;
@@ -187,6 +208,7 @@ void ag_pe_remove(struct ag *ag, uint32_t pe_id, const char *reason, struct tm_u
         outbox_event(ag->out, EVENT_LOCAL_GONE, local->pe.handle, pe_id, ag->home.id,
                      "leaves the scope: %s", reason != NULL ? reason : "its owner said so");
     local->removing = true;
+    ag_mark_set(local->mark, AG_MARK_UNFIT, true);
     ag_pool_own(ag, local, now);
     ag_pe_fsm(ag, local, AG_EV_LEAVE, now);
     ag->out->cause = before;
@@ -225,6 +247,7 @@ int ag_pe_withhold(struct ag *ag, uint32_t pe_id, const char *reason, struct tm_
     }
     bool was = local->withheld;
     local->withheld = reason != NULL;
+    ag_mark_set(local->mark, AG_MARK_UNFIT, local->withheld);
     (void)snprintf(local->reason, sizeof(local->reason), "%s", reason != NULL ? reason : "");
     if (was == local->withheld) {
         return 0;

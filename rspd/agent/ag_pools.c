@@ -88,6 +88,7 @@ static void pool_free(struct ag *ag, struct ag_pool *pool)
         at = &(*at)->hash_next;
     }
     *at = pool->hash_next;
+    ag_mark_remove(ag, pool->mark);
     unlist(ag, pool);
     drop_elements(ag, pool->handle, NULL);
     ag_timer_stop(&ag->timers, &pool->t1);
@@ -97,25 +98,57 @@ static void pool_free(struct ag *ag, struct ag_pool *pool)
     free(pool);
 }
 
+/* The pool unused for longest goes; what resolver threads have used is told by its mark. */
+static bool evict(struct ag *ag)
+{
+    for (uint32_t n = ag->pool_count; n > 0 && ag->oldest_pool != NULL; n--) {
+        struct ag_pool *pool = ag->oldest_pool;
+        if (!ag_mark_is(pool->mark, AG_MARK_USED)) {
+            break;
+        }
+        ag_mark_set(pool->mark, AG_MARK_USED, false);
+        unlist(ag, pool);
+        list_newest(ag, pool);
+    }
+    if (ag->oldest_pool == NULL) {
+        return false;
+    }
+    pool_free(ag, ag->oldest_pool);
+    return true;
+}
+
+void ag_pool_seen(struct ag_pool *pool)
+{
+    pool->seen = true;
+    ag_mark_set(pool->mark, AG_MARK_SEEN, true);
+}
+
+static void set_fresh(struct ag_pool *pool, struct tm_us until)
+{
+    pool->fresh_until = until;
+    ag_mark_at(pool->mark, until);
+}
+
 static struct ag_pool *pool_new(struct ag *ag, struct pool_handle handle)
 {
-    if (ag->pool_count >= AG_POOLS_MAX) {
-        if (ag->oldest_pool == NULL) {
-            return NULL;
-        }
-        pool_free(ag, ag->oldest_pool);
-    }
-    struct ag_pool *pool = calloc(1, sizeof(*pool) + handle.len);
-    if (pool == NULL || ag_timers_reserve(&ag->timers, 2) < 0) {
-        free(pool);
+    if (ag->pool_count >= AG_POOLS_MAX && !evict(ag)) {
         return NULL;
     }
+    struct ag_pool *pool = calloc(1, sizeof(*pool) + handle.len);
+    struct ag_mark *mark = pool != NULL ? ag_mark_new(AG_MARK_POOL, handle, 0, NULL) : NULL;
+    if (mark == NULL || ag_timers_reserve(&ag->timers, 2) < 0) {
+        free(pool);
+        free(mark);
+        return NULL;
+    }
+    pool->mark = mark;
     if (handle.len > 0) {
         memcpy(pool->octets, handle.octets, handle.len);
     }
     pool->handle = (struct pool_handle){.octets = pool->octets, .len = handle.len};
     pool->useless.us = INT64_MIN / 2;
-    pool->fresh_until.us = INT64_MIN / 2;
+    set_fresh(pool, (struct tm_us){INT64_MIN / 2});
+    ag_mark_add(ag, mark);
     struct ag_pool **bucket = &ag->pool_buckets[ag_hash(ag, handle, 0) % AG_BUCKETS];
     pool->hash_next = *bucket;
     *bucket = pool;
@@ -162,7 +195,7 @@ void ag_pools_flush(struct ag *ag)
     for (uint32_t i = 0; i < AG_BUCKETS && ag->cache != NULL; i++) {
         for (struct ag_pool *p = ag->pool_buckets[i]; p != NULL; p = p->hash_next) {
             drop_elements(ag, p->handle, NULL);
-            p->fresh_until.us = INT64_MIN / 2;
+            set_fresh(p, (struct tm_us){INT64_MIN / 2});
         }
     }
 }
@@ -174,6 +207,7 @@ struct hs *ag_pool_cache(struct ag *ag)
                                    .elements = AG_CACHE_ELEMENTS_MAX,
                                    .elements_per_pool = AG_CACHE_ELEMENTS_MAX};
         ag->cache = hs_new(&limits, rnd_next(&ag->rnd));
+        ag_share(ag);
     }
     return ag->cache;
 }
@@ -214,8 +248,7 @@ static void put_element(struct ag *ag, struct pool_handle handle,
         drop_elements(ag, handle, NULL);
         result = hs_register(ag->cache, handle, &e, -1, ref, now);
     }
-    if (result == HS_NO_RESOURCES && ag->oldest_pool != NULL) {
-        pool_free(ag, ag->oldest_pool);
+    if (result == HS_NO_RESOURCES && evict(ag)) {
         (void)hs_register(ag->cache, handle, &e, -1, ref, now);
     }
 }
@@ -227,7 +260,7 @@ static void put_own(struct ag *ag, const struct ag_local *local, struct tm_us no
     bool there = hs_pool(ag->cache, local->pe.handle, &info);
     hs_read_end();
     struct ip_address list[AG_ADDRESSES_MAX];
-    uint8_t count = ag_contact_addresses(ag, local, NULL, 0, 0, list);
+    uint8_t count = ag_contact_addresses(&ag->view, &local->pe, NULL, 0, 0, list);
     struct pool_element e = {
         .pe_id = local->pe.pe_id,
         .home_id = ag->home.id,
@@ -260,8 +293,8 @@ void ag_pool_own(struct ag *ag, const struct ag_local *local, struct tm_us now)
 void ag_pool_update(struct ag *ag, struct ag_pool *pool, const struct asap_message *msg,
                     struct tm_us now)
 {
-    pool->fresh_until = tm_add_ms(now, ag->set.stale_cache_ms);
     if (ag_pool_cache(ag) == NULL) {
+        set_fresh(pool, tm_add_ms(now, ag->set.stale_cache_ms));
         return;
     }
     drop_elements(ag, pool->handle, msg);
@@ -269,9 +302,12 @@ void ag_pool_update(struct ag *ag, struct ag_pool *pool, const struct asap_messa
     for (uint16_t i = 0; i < msg->element_count; i++) {
         put_element(ag, pool->handle, &msg->elements[i], pool->policy.type, 0, now);
     }
-    pool->seen = pool->seen || msg->element_count > 0;
+    if (msg->element_count > 0) {
+        ag_pool_seen(pool);
+    }
     ag_suspects_answer(ag, msg);
     for (const struct ag_local *l = pool->locals; l != NULL; l = l->pool_next) {
         ag_pool_own(ag, l, now);
     }
+    set_fresh(pool, tm_add_ms(now, ag->set.stale_cache_ms)); /* for resolver threads too, now */
 }

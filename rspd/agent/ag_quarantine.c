@@ -45,6 +45,7 @@ static void suspect_free(struct ag *ag, struct ag_suspect *s)
         at = &(*at)->hash_next;
     }
     *at = s->hash_next;
+    ag_mark_remove(ag, s->mark);
     unlist(ag, s);
     ag_timer_stop(&ag->timers, &s->timer);
     ag_timers_release(&ag->timers, 1);
@@ -52,16 +53,22 @@ static void suspect_free(struct ag *ag, struct ag_suspect *s)
     free(s);
 }
 
-static struct ag_suspect *suspect_new(struct ag *ag, struct pool_handle handle, uint32_t pe_id)
+static struct ag_suspect *suspect_new(struct ag *ag, struct pool_handle handle, uint32_t pe_id,
+                                      struct tm_us now)
 {
     if (ag->suspect_count >= AG_QUARANTINE_MAX) {
         suspect_free(ag, ag->oldest_suspect);
     }
     struct ag_suspect *s = calloc(1, sizeof(*s) + handle.len);
-    if (s == NULL || ag_timers_reserve(&ag->timers, 1) < 0) {
+    struct ag_mark *mark = s != NULL ? ag_mark_new(AG_MARK_SUSPECT, handle, pe_id, NULL) : NULL;
+    if (mark == NULL || ag_timers_reserve(&ag->timers, 1) < 0) {
         free(s);
+        free(mark);
         return NULL;
     }
+    s->mark = mark;
+    ag_mark_at(mark, now);
+    ag_mark_add(ag, mark);
     if (handle.len > 0) {
         memcpy(s->octets, handle.octets, handle.len);
     }
@@ -101,7 +108,7 @@ static bool learn(struct ag *ag, struct ag_suspect *s)
     if (own != NULL) {
         s->protocol = own->pe.protocol;
         s->port = own->pe.port;
-        s->address_count = ag_contact_addresses(ag, own, NULL, 0, 0, s->addresses);
+        s->address_count = ag_contact_addresses(&ag->view, &own->pe, NULL, 0, 0, s->addresses);
         return true;
     }
     if (hs == NULL) {
@@ -113,11 +120,17 @@ static bool learn(struct ag *ag, struct ag_suspect *s)
     if (known) {
         s->protocol = e->user.protocol;
         s->port = e->user.port;
-        s->address_count = ag_contact_addresses(ag, NULL, e->user.addresses, e->user.address_count,
-                                                0, s->addresses);
+        s->address_count = ag_contact_addresses(&ag->view, NULL, e->user.addresses,
+                                                e->user.address_count, 0, s->addresses);
     }
     hs_read_end();
     return known;
+}
+
+static void set_trial(struct ag_suspect *s, bool trial)
+{
+    s->trial = trial;
+    ag_mark_set(s->mark, AG_MARK_TRIAL, trial);
 }
 
 static void next_try(struct ag *ag, struct ag_suspect *s, struct tm_us now)
@@ -139,7 +152,7 @@ void ag_suspect_probe(struct ag *ag, struct ag_suspect *suspect, struct tm_us no
         ag_suspect_release(ag, suspect, "it did not fail again");
         return;
     }
-    suspect->trial = suspect->protocol != TRANSPORT_TCP && suspect->protocol != TRANSPORT_NONE;
+    set_trial(suspect, suspect->protocol != TRANSPORT_TCP && suspect->protocol != TRANSPORT_NONE);
     if (suspect->address_count > 0 && !suspect->trial) {
         struct action *action = outbox_add(ag->out, ACTION_TRY_PE);
         if (action != NULL) {
@@ -242,12 +255,13 @@ void ag_report(struct ag *ag, struct pool_handle handle, uint32_t pe_id, int err
         ag->out->cause =
             outbox_event(ag->out, EVENT_PE_UNREACHABLE, handle, pe_id, ag->home.id,
                          "a program of this host could not reach it: %s", error_name(error));
-        s = s != NULL ? s : suspect_new(ag, handle, pe_id);
+        s = s != NULL ? s : suspect_new(ag, handle, pe_id, now);
     }
     if (s != NULL) {
         (void)learn(ag, s);
         s->failed_at = now;
-        s->trial = false;
+        ag_mark_at(s->mark, now);
+        set_trial(s, false);
         unlist(ag, s);
         list_newest(ag, s);
     }

@@ -344,7 +344,7 @@ static void remember(struct ag *ag, struct pool_handle handle)
 {
     struct ag_pool *pool = ag_pool_get(ag, handle);
     if (pool != NULL) {
-        pool->seen = true;
+        ag_pool_seen(pool);
         ag_pool_touch(ag, pool);
     }
 }

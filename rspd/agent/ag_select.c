@@ -3,6 +3,10 @@
  * Choosing elements for a query, from the registrar's handlespace or from the cache: by the pool's
  * policy among those that fit the caller's socket, are not avoided, not withheld here and not in
  * quarantine. When only quarantined ones fit, the one that failed longest ago is better than none.
+ *
+ * The loop thread answers everything. A resolver thread answers what has no consequence but the
+ * policy's own: an element by policy from a pool that is known, and fresh where it comes from the
+ * cache. Whatever is out of the ordinary it leaves to the loop thread.
  */
 #include "rspd/agent/ag_internal.h"
 
@@ -12,17 +16,26 @@
 #define HINTS_LOOKED_AT 16
 
 struct selection {
-    struct ag *ag;
+    struct ag *ag; /* a resolver thread reads the marks of it, nothing else */
+    const struct ag_view *view;
     const struct ag_query *query;
+    bool shared; /* on a resolver thread */
+    bool leave;  /* … which the loop thread had better answer */
 };
 
 /* Why an element does not do, in the order of the errors a caller gets. */
 enum fit { FIT_OK, FIT_PROTOCOL, FIT_FAMILY, FIT_WITHHELD, FIT_AVOIDED };
 
-static struct ag_local *own_of(const struct ag *ag, const struct hs_element *e)
+static const struct ag_mark *own_of(const struct selection *s, const struct hs_element *e)
 {
-    struct ag_local *local = ag_local_find(ag, e->pe_id);
-    return local != NULL && pool_handle_equal(local->pe.handle, e->handle) ? local : NULL;
+    return ag_mark_find(s->ag, AG_MARK_OWN, e->handle, e->pe_id);
+}
+
+static uint8_t contacts(const struct selection *s, const struct ag_mark *own,
+                        const struct hs_element *e, struct ip_address ret[AG_ADDRESSES_MAX])
+{
+    return ag_contact_addresses(s->view, own != NULL ? own->pe : NULL, e->user.addresses,
+                                e->user.address_count, s->query->families, ret);
 }
 
 static enum fit fits(const struct selection *s, const struct hs_element *e)
@@ -32,12 +45,11 @@ static enum fit fits(const struct selection *s, const struct hs_element *e)
     if (q->protocol != TRANSPORT_NONE && q->protocol != e->user.protocol) {
         return FIT_PROTOCOL;
     }
-    const struct ag_local *own = own_of(s->ag, e);
-    if (own != NULL && (own->withheld || own->removing)) {
+    const struct ag_mark *own = own_of(s, e);
+    if (own != NULL && ag_mark_is(own, AG_MARK_UNFIT)) {
         return FIT_WITHHELD;
     }
-    if (ag_contact_addresses(s->ag, own, e->user.addresses, e->user.address_count, q->families,
-                             list) == 0) {
+    if (contacts(s, own, e, list) == 0) {
         return FIT_FAMILY;
     }
     for (uint8_t i = 0; i < q->avoid_count && i < 16; i++) {
@@ -50,24 +62,29 @@ static enum fit fits(const struct selection *s, const struct hs_element *e)
 
 static bool filter(void *ctx, const struct hs_element *e)
 {
-    const struct selection *s = (const struct selection *)ctx;
+    struct selection *s = (struct selection *)ctx;
     if (fits(s, e) != FIT_OK) {
         return false;
     }
-    struct ag_suspect *suspect =
-        s->ag->suspect_count > 0 ? ag_suspect_find(s->ag, e->handle, e->pe_id) : NULL;
-    if (suspect == NULL || suspect->trial) {
+    const struct ag_mark *mark = ag_mark_find(s->ag, AG_MARK_SUSPECT, e->handle, e->pe_id);
+    if (mark == NULL || ag_mark_is(mark, AG_MARK_TRIAL)) {
         return true;
     }
-    if (s->ag->local_hs != NULL && tm_before(suspect->failed_at, e->registered)) {
+    if (s->view->local_hs == NULL || !tm_before(ag_mark_time(mark), e->registered)) {
+        return false;
+    }
+    if (s->shared) {
+        s->leave = true; /* its release is the loop thread's, and an event */
+        return false;
+    }
+    struct ag_suspect *suspect = ag_suspect_find(s->ag, e->handle, e->pe_id);
+    if (suspect != NULL) {
         ag_suspect_release(s->ag, suspect, "it has registered again");
-        return true;
     }
-    return false;
+    return true;
 }
 
-static void add_pick(const struct ag *ag, const struct ag_query *query, const struct hs_element *e,
-                     struct ag_answer *ret)
+static void add_pick(const struct selection *s, const struct hs_element *e, struct ag_answer *ret)
 {
     struct ag_pick *pick = &ret->picks[ret->count++];
     *pick = (struct ag_pick){.pe_id = e->pe_id,
@@ -75,9 +92,7 @@ static void add_pick(const struct ag *ag, const struct ag_query *query, const st
                              .protocol = e->user.protocol,
                              .port = e->user.port,
                              .policy = e->policy};
-    pick->address_count =
-        ag_contact_addresses(ag, own_of(ag, e), e->user.addresses, e->user.address_count,
-                             query->families, pick->addresses);
+    pick->address_count = contacts(s, own_of(s, e), e, pick->addresses);
 }
 
 static int error_of(enum fit fit)
@@ -119,7 +134,7 @@ static void select_one(const struct selection *s, struct hs *hs, struct ag_answe
     const struct hs_element *e = hs_find(hs, s->query->handle, s->query->want_pe);
     enum fit fit = e != NULL ? fits(s, e) : FIT_AVOIDED;
     if (fit == FIT_OK) {
-        add_pick(s->ag, s->query, e, ret);
+        add_pick(s, e, ret);
     } else if (e != NULL) {
         ret->result = error_of(fit);
     }
@@ -134,7 +149,7 @@ static void select_suspect(const struct selection *s, struct hs *hs, struct ag_a
         }
         const struct hs_element *e = hs_find(hs, q->handle, q->pe_id);
         if (e != NULL && fits(s, e) == FIT_OK) {
-            add_pick(s->ag, s->query, e, ret);
+            add_pick(s, e, ret);
             return;
         }
     }
@@ -146,9 +161,9 @@ static void select_by_policy(struct selection *s, struct hs *hs, struct ag_answe
     size_t want = s->query->count < AG_PICKS_MAX ? s->query->count : AG_PICKS_MAX;
     size_t n = hs_select(hs, s->query->handle, want, filter, s, chosen);
     for (size_t i = 0; i < n; i++) {
-        add_pick(s->ag, s->query, chosen[i], ret);
+        add_pick(s, chosen[i], ret);
     }
-    if (n == 0) {
+    if (n == 0 && !s->shared) {
         select_suspect(s, hs, ret);
     }
 }
@@ -169,15 +184,53 @@ static void select_hints(struct selection *s, struct hs *hs, struct ag_answer *r
         }
         first = first == NULL ? e : first;
         if (filter(s, e)) {
-            add_pick(s->ag, s->query, e, ret);
+            add_pick(s, e, ret);
         }
     }
+}
+
+/* What the answer says of the whole pool. */
+static void finish(uint32_t policy_type, struct ag_answer *ret)
+{
+    ret->policy.type = policy_type;
+    if (ret->count > 0 && ret->picks[0].policy.type == policy_type) {
+        ret->policy = ret->picks[0].policy;
+    }
+}
+
+bool ag_resolve_shared(struct ag *ag, const struct ag_query *query, struct tm_us now,
+                       struct ag_answer *ret)
+{
+    struct selection s = {.ag = ag, .view = hs_read_ptr(ag->shared), .query = query, .shared = true};
+    struct hs_pool_info info;
+    memset(ret, 0, offsetof(struct ag_answer, picks));
+    ret->event = 0;
+    if (s.view == NULL || query->want_pe != 0 || query->count == 0 || query->handle.len == 0 ||
+        query->handle.len > s.view->handle_max) {
+        return false;
+    }
+    struct hs *hs = s.view->local_hs != NULL ? s.view->local_hs : s.view->cache;
+    struct ag_mark *pool = ag_mark_find(ag, AG_MARK_POOL, query->handle, 0);
+    if (hs == NULL || pool == NULL || !ag_mark_is(pool, AG_MARK_SEEN) ||
+        (s.view->local_hs == NULL && !tm_before(now, ag_mark_time(pool))) ||
+        !hs_pool(hs, query->handle, &info)) {
+        return false;
+    }
+    select_by_policy(&s, hs, ret);
+    if (ret->count == 0 || s.leave) {
+        return false;
+    }
+    finish(info.policy_type, ret);
+    if (!ag_mark_is(pool, AG_MARK_USED)) {
+        ag_mark_set(pool, AG_MARK_USED, true);
+    }
+    return true;
 }
 
 void ag_select(struct ag *ag, struct hs *hs, const struct ag_query *query, struct tm_us now,
                struct ag_answer *ret)
 {
-    struct selection s = {.ag = ag, .query = query};
+    struct selection s = {.ag = ag, .view = &ag->view, .query = query};
     struct hs_pool_info info;
     bool known = false;
     (void)now;
@@ -193,7 +246,7 @@ void ag_select(struct ag *ag, struct hs *hs, const struct ag_query *query, struc
             } else {
                 select_hints(&s, hs, ret);
             }
-            ret->policy.type = info.policy_type;
+            finish(info.policy_type, ret);
             known = true;
         }
         if (ret->count == 0 && ret->result == 0 && !(known && query->count == 0)) {
@@ -202,8 +255,5 @@ void ag_select(struct ag *ag, struct hs *hs, const struct ag_query *query, struc
         hs_read_end();
     } else {
         ret->result = reason(&s, NULL);
-    }
-    if (ret->count > 0 && ret->picks[0].policy.type == ret->policy.type) {
-        ret->policy = ret->picks[0].policy;
     }
 }

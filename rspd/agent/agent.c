@@ -62,6 +62,7 @@ void ag_free(struct ag *ag)
         }
     }
     ag_pools_free(ag);
+    ag_shared_free(ag);
     free(ag->locals);
     ag_timers_done(&ag->timers);
     free(ag);
@@ -83,6 +84,7 @@ void ag_configure(struct ag *ag, const struct ag_settings *settings, struct tm_u
     if (ag->set.hunt_max_ms < ag->set.t5_hunt_ms) {
         ag->set.hunt_max_ms = ag->set.t5_hunt_ms;
     }
+    ag_share(ag);
 }
 
 void ag_send_tx(struct ag *ag, uint64_t assoc)

@@ -14,8 +14,8 @@
  * Cause and effect: the outbox's `cause`, set by the caller, is the cause of whatever a call brings
  * about; where it is 0, a PE's own cause counts.
  *
- * Threads: none; every function is called by the loop thread, which is registered with
- * hs_thread_register().
+ * Threads: every function is called by the loop thread, which is registered with
+ * hs_thread_register(); ag_resolve_shared() alone by other registered threads, too.
  */
 #ifndef RSP_RSPD_AGENT_AGENT_H
 #define RSP_RSPD_AGENT_AGENT_H
@@ -203,6 +203,13 @@ struct ag_answer {
 int ag_resolve(struct ag *ag, const struct ag_query *query, uint64_t request, struct tm_us now,
                struct ag_answer *ret);
 bool ag_resolve_take(struct ag *ag, uint64_t request, struct tm_us now, struct ag_answer *ret);
+/**
+ * The same on a resolver thread, inside hs_read_begin(): answers what a pool that is known, and
+ * fresh where it comes from the cache, has for the query by its policy. False: anything else, which
+ * ag_resolve() on the loop thread will answer; a turn of the policy may have been used up.
+ */
+bool ag_resolve_shared(struct ag *ag, const struct ag_query *query, struct tm_us now,
+                       struct ag_answer *ret);
 /** Nobody waits any more. */
 void ag_resolve_cancel(struct ag *ag, uint64_t request);
 
