@@ -109,6 +109,7 @@ struct settings {
     char runtime_dir[SETTINGS_TEXT_MAX];
     char state_dir[SETTINGS_TEXT_MAX];
     uint32_t log_level;
+    uint32_t resolver_threads; /* 0: resolvers_default() */
 
     /* [Registrar] */
     uint32_t role; /* enum settings_role */

@@ -46,6 +46,8 @@ static const struct setting SETTINGS[] = {
      "--state-dir", "DIR", "where the keys of state cookies are kept"},
     {"Daemon", "LogLevel", SETTING_LOG_LEVEL, FIELD(log_level), ALL("notice"), NO_RANGE, RELOAD,
      "--log-level", "LEVEL", "err, warn, notice, info or debug"},
+    {"Daemon", "ResolverThreads", SETTING_NUMBER, FIELD(resolver_threads), ALL("0"), RANGE(0, 64), RESTART,
+     NO_OPTION, "threads that answer resolutions; 0: one less than there are processors, at least one"},
 
     {"Registrar", "Role", SETTING_CHOICE, FIELD(role), ALL("auto"), CHOICES(ROLE_NAMES), RESTART,
      "--registrar", "ROLE", "be a registrar: yes, no, or auto (when none is heard)"},

@@ -201,7 +201,8 @@ static void finish(uint32_t policy_type, struct ag_answer *ret)
 bool ag_resolve_shared(struct ag *ag, const struct ag_query *query, struct tm_us now,
                        struct ag_answer *ret)
 {
-    struct selection s = {.ag = ag, .view = hs_read_ptr(ag->shared), .query = query, .shared = true};
+    struct selection s = {
+        .ag = ag, .view = hs_read_ptr(ag->shared), .query = query, .shared = true};
     struct hs_pool_info info;
     memset(ret, 0, offsetof(struct ag_answer, picks));
     ret->event = 0;

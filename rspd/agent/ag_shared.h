@@ -30,10 +30,10 @@ enum ag_mark_kind { AG_MARK_POOL, AG_MARK_OWN, AG_MARK_SUSPECT, AG_MARK_KINDS };
 
 /** Bits of a mark's state. */
 enum {
-    AG_MARK_SEEN = 1,   /* POOL: it has existed */
-    AG_MARK_USED = 2,   /* POOL: a reader has answered from it; set by readers */
-    AG_MARK_UNFIT = 4,  /* OWN: withheld or on its way out */
-    AG_MARK_TRIAL = 8,  /* SUSPECT: used again to see whether it fails */
+    AG_MARK_SEEN = 1,  /* POOL: it has existed */
+    AG_MARK_USED = 2,  /* POOL: a reader has answered from it; set by readers */
+    AG_MARK_UNFIT = 4, /* OWN: withheld or on its way out */
+    AG_MARK_TRIAL = 8, /* SUSPECT: used again to see whether it fails */
 };
 
 struct ag_mark {

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "handlespace/rcu.h"
+
 struct pool_owner {
     struct pool_handle handle; /* first: the key; borrows `octets` */
     uint32_t uid;
@@ -16,9 +18,15 @@ struct pool_owner {
     uint8_t octets[];
 };
 
+/** The settings of all pools; published as a whole. */
+struct rule_set {
+    struct rcu_head rcu;
+    size_t count;
+    struct authority_rule rules[];
+};
+
 struct authority {
-    struct authority_rule *rules;
-    size_t rule_count;
+    struct rule_set *set; /* NULL: none */
     void *owners;
 };
 
@@ -52,41 +60,54 @@ void authority_free(struct authority *a)
 {
     if (a != NULL) {
         tdestroy(a->owners, free);
-        free(a->rules);
+        free(a->set);
         free(a);
     }
 }
 
+static void set_release(struct rcu_head *head)
+{
+    hs_note_acquire(grace);
+    free(hs_container_of(head, struct rule_set, rcu));
+}
+
 int authority_set_rules(struct authority *a, const struct authority_rule *rules, size_t count)
 {
-    struct authority_rule *copy = NULL;
+    struct rule_set *old = a->set;
+    struct rule_set *fresh = NULL;
     if (count > 0) {
-        copy = (struct authority_rule *)reallocarray(NULL, count, sizeof(*copy));
-        if (copy == NULL) {
+        fresh = (struct rule_set *)malloc(sizeof(*fresh) + count * sizeof(*rules));
+        if (fresh == NULL) {
             return -ENOMEM;
         }
-        memcpy(copy, rules, count * sizeof(*copy));
+        fresh->count = count;
+        memcpy(fresh->rules, rules, count * sizeof(*rules));
     }
-    free(a->rules);
-    a->rules = copy;
-    a->rule_count = count;
+    hs_publish(a->set, fresh);
+    if (old != NULL) {
+        hs_defer(&old->rcu, set_release);
+    }
     return 0;
 }
 
 /** The first setting for a handle; one with a NUL inside is matched by "*" alone. */
 static const struct authority_rule *rule_of(const struct authority *a, struct pool_handle handle)
 {
+    const struct rule_set *set = hs_read_ptr(a->set);
     char text[POOL_HANDLE_MAX + 1];
+    if (set == NULL) {
+        return NULL;
+    }
     size_t len = handle.len <= POOL_HANDLE_MAX ? handle.len : POOL_HANDLE_MAX;
     if (len > 0) {
         memcpy(text, handle.octets, len);
     }
     text[len] = '\0';
     bool odd = strlen(text) != len;
-    for (size_t i = 0; i < a->rule_count; i++) {
-        const char *pattern = a->rules[i].pattern;
+    for (size_t i = 0; i < set->count; i++) {
+        const char *pattern = set->rules[i].pattern;
         if (odd ? strcmp(pattern, "*") == 0 : fnmatch(pattern, text, FNM_NOESCAPE) == 0) {
-            return &a->rules[i];
+            return &set->rules[i];
         }
     }
     return NULL;
@@ -159,12 +180,18 @@ static bool may_change(const struct authority *a, enum authority_act act, struct
     return false;
 }
 
+bool authority_may_resolve(const struct authority *a, struct pool_handle handle,
+                           const struct authority_subject *who)
+{
+    const struct authority_rule *rule = who->uid != 0 ? rule_of(a, handle) : NULL;
+    return rule == NULL || list_empty(&rule->may_resolve) || list_has(&rule->may_resolve, who);
+}
+
 static bool may_resolve(const struct authority *a, struct pool_handle handle,
                         const struct authority_subject *who, char *why, size_t size)
 {
     char name[POOL_HANDLE_TEXT_MAX];
-    const struct authority_rule *rule = rule_of(a, handle);
-    if (rule == NULL || list_empty(&rule->may_resolve) || list_has(&rule->may_resolve, who)) {
+    if (authority_may_resolve(a, handle, who)) {
         return true;
     }
     (void)snprintf(why, size,

@@ -60,6 +60,10 @@ int authority_set_rules(struct authority *a, const struct authority_rule *rules,
 bool authority_allows(const struct authority *a, enum authority_act act, struct pool_handle handle,
                       const struct authority_subject *who, uint32_t pe_uid, char *why, size_t size);
 
+/** AUTHORITY_RESOLVE alone; any thread, in a read section of the handlespace. */
+bool authority_may_resolve(const struct authority *a, struct pool_handle handle,
+                           const struct authority_subject *who);
+
 /** A PE of this host joined the pool; the first one's uid owns it. Balanced by authority_leave().
  */
 int authority_join(struct authority *a, struct pool_handle handle, uint32_t uid);

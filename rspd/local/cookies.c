@@ -105,20 +105,39 @@ static uint32_t probe(const struct cookies *c, struct pool_handle handle)
     return 0;
 }
 
+static struct cookie_entry *entry_new(struct pool_handle handle, uint32_t uid)
+{
+    struct cookie_entry *e = (struct cookie_entry *)malloc(sizeof(*e) + handle.len);
+    if (e != NULL) {
+        e->uid = uid;
+        e->len = handle.len;
+        memcpy(e->octets, handle.octets, handle.len);
+    }
+    return e;
+}
+
+/** From now on other threads may find it, for ever. Pairs with entry_at(). */
+static void publish(struct cookies *c, uint32_t index, struct cookie_entry *take_entry,
+                    struct uid_count *counter)
+{
+    __atomic_store_n(&c->entry[index], take_entry, __ATOMIC_RELEASE);
+    c->count++;
+    counter->count++;
+}
+
+static const struct cookie_entry *entry_at(const struct cookies *c, uint32_t index)
+{
+    return __atomic_load_n(&c->entry[index], __ATOMIC_ACQUIRE);
+}
+
 static int store(struct cookies *c, uint32_t index, struct pool_handle handle, uint32_t uid)
 {
     struct uid_count *counter = uid_counter(c, uid);
-    struct cookie_entry *e = (struct cookie_entry *)malloc(sizeof(*e) + handle.len);
-    if (counter == NULL || e == NULL) {
-        free(e);
+    struct cookie_entry *e = counter != NULL ? entry_new(handle, uid) : NULL;
+    if (e == NULL) {
         return -ENOMEM;
     }
-    e->uid = uid;
-    e->len = handle.len;
-    memcpy(e->octets, handle.octets, handle.len);
-    c->entry[index] = e;
-    c->count++;
-    counter->count++;
+    publish(c, index, e, counter);
     return 0;
 }
 
@@ -318,25 +337,17 @@ int cookies_get(struct cookies *c, struct pool_handle handle, uint32_t uid, stru
         return -ENOSPC;
     }
     if (c->entry[index] == NULL) {
-        const struct uid_count *counter = uid_counter(c, uid);
-        if (counter == NULL) {
-            return -ENOMEM;
-        }
-        if (uid != 0 && counter->count >= c->settings.per_uid_max) {
+        struct uid_count *counter = uid_counter(c, uid);
+        if (counter != NULL && uid != 0 && counter->count >= c->settings.per_uid_max) {
             return -EDQUOT;
         }
-        int r = store(c, index, handle, uid);
+        struct cookie_entry *e = counter != NULL ? entry_new(handle, uid) : NULL;
+        int r = e != NULL ? append(c, index, handle, uid) : -ENOMEM;
         if (r < 0) {
+            free(e);
             return r;
         }
-        r = append(c, index, handle, uid);
-        if (r < 0) {
-            free(c->entry[index]);
-            c->entry[index] = NULL;
-            c->count--;
-            uid_counter(c, uid)->count--;
-            return r;
-        }
+        publish(c, index, e, counter);
     }
     fill(c, index, ret);
     return 0;
@@ -386,7 +397,7 @@ bool cookies_handle(const struct cookies *c, const struct ip_address *address,
     struct ip_address a = ip_address_unmap(*address);
     size_t last = a.family == IP_V4 ? 4 : 16;
     uint32_t index = ((uint32_t)a.octets[last - 2] << 8 | a.octets[last - 1]) & (c->slots - 1);
-    const struct cookie_entry *e = c->entry[index];
+    const struct cookie_entry *e = entry_at(c, index);
     if (e == NULL) {
         return false;
     }

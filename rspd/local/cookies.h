@@ -51,7 +51,8 @@ bool cookies_find(const struct cookies *c, struct pool_handle handle, struct coo
 
 /** Whether an address (v4-mapped too) lies in the cookie networks, given out or not. */
 bool cookies_covers(const struct cookies *c, const struct ip_address *address);
-/** The handle of a cookie address (v4-mapped too), borrowed for the life of the table. */
+/** The handle of a cookie address (v4-mapped too), borrowed for the life of the table; any thread.
+ */
 bool cookies_handle(const struct cookies *c, const struct ip_address *address,
                     struct pool_handle *ret);
 size_t cookies_count(const struct cookies *c);

@@ -8,6 +8,7 @@
 
 #include "common/names.h"
 #include "rspd/local/requests_internal.h"
+#include "rspd/local/resolver.h"
 
 #define RULES_PER_HELLO   64
 #define TIMER_ACCURACY_US 2000
@@ -548,8 +549,13 @@ static void on_message(void *ctx, struct server_client *client, const struct lp_
     } else if (!c->hello && msg->type != LP_HELLO) {
         rq_result(c, msg->request, -EPROTO, "HELLO comes first");
     } else {
+        c->resolves = false;
         fn(c, msg);
         rq->env.settle(rq->env.ctx);
+        if ((c->resolves || msg->type == LP_HELLO) && c->pending == 0 && c->listing == NULL &&
+            !c->monitor) {
+            server_lend(client); /* whoever does not resolve comes back with its next message */
+        }
     }
 }
 
@@ -626,12 +632,19 @@ void requests_set_pes(struct requests *rq, struct pes *pes)
 int requests_listen(struct requests *rq, const char *path, int listen_fd, char *error,
                     size_t error_size)
 {
-    static const struct server_handlers HANDLERS = {
-        .message = on_message, .gone = on_gone, .drained = on_drained, .rejected = on_rejected};
+    static const struct server_handlers HANDLERS = {.answer = rq_answer_shared,
+                                                    .message = on_message,
+                                                    .gone = on_gone,
+                                                    .drained = on_drained,
+                                                    .rejected = on_rejected};
     struct server_settings settings = {.path = path,
                                        .listen_fd = listen_fd,
                                        .connections_per_uid =
-                                           rq->env.settings->connections_per_user};
+                                           rq->env.settings->connections_per_user,
+                                       .resolvers = rq->env.settings->resolver_threads};
+    if (settings.resolvers == 0) {
+        settings.resolvers = resolvers_default();
+    }
     return server_new(rq->env.loop, &settings, &HANDLERS, rq, &rq->server, error, error_size);
 }
 

@@ -66,6 +66,7 @@ struct rq_client {
     struct requests *rq;
     struct server_client *client;
     bool hello;
+    bool resolves; /* its last message was a resolution, answered by policy */
     uint32_t kind; /* enum lp_client_kind */
     uint32_t pid;
     unsigned pending;
@@ -136,6 +137,9 @@ void rq_wake(struct requests *rq, struct tm_us at);
 void rq_name(struct rq_client *c, const struct lp_message *msg);
 void rq_resolve(struct rq_client *c, const struct lp_message *msg);
 void rq_report(struct rq_client *c, const struct lp_message *msg);
+/** On a resolver thread; as server_handlers.answer. */
+size_t rq_answer_shared(void *ctx, const struct server_peer *peer, const struct lp_message *msg,
+                        uint8_t *out, size_t size);
 void rq_answered(struct rq_pending *p, const struct ag_answer *answer);
 void rq_resolve_expired(struct rq_pending *p);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/names.h"
 #include "rspd/local/requests_internal.h"
@@ -106,6 +107,7 @@ static void ask(struct rq_client *c, const struct lp_message *msg, enum rq_kind 
     p->ag_request = rq->next_ag_request++;
     rq->env.out->cause = 0;
     if (ag_resolve(rq->env.ag, query, p->ag_request, rq_now(rq), &answer) == 1) {
+        c->resolves = kind == RQ_RESOLVE && answer.result == 0 && query->want_pe == 0;
         rq_answered(p, &answer);
     }
 }
@@ -125,6 +127,16 @@ void rq_name(struct rq_client *c, const struct lp_message *msg)
 
 /* --- RESOLVE ------------------------------------------------------------------------------------
  */
+
+static void put_resolved(struct lp_writer *w, struct pool_handle handle,
+                         const struct ag_answer *answer)
+{
+    lp_put_handle(w, handle);
+    lp_put_policy(w, &answer->policy);
+    for (uint8_t i = 0; i < answer->count; i++) {
+        put_pick(w, &answer->picks[i]);
+    }
+}
 
 static void reply_resolved(struct rq_client *c, uint32_t request, struct pool_handle handle,
                            const struct ag_answer *answer)
@@ -146,11 +158,7 @@ static void reply_resolved(struct rq_client *c, uint32_t request, struct pool_ha
         return;
     }
     rq_begin(c, &w, LP_RESOLVED, request);
-    lp_put_handle(&w, handle);
-    lp_put_policy(&w, &answer->policy);
-    for (uint8_t i = 0; i < answer->count; i++) {
-        put_pick(&w, &answer->picks[i]);
-    }
+    put_resolved(&w, handle, answer);
     (void)rq_send(c, &w, request, -1);
 }
 
@@ -175,35 +183,96 @@ void rq_resolve_expired(struct rq_pending *p)
     rq_answered(p, &answer);
 }
 
-void rq_resolve(struct rq_client *c, const struct lp_message *msg)
+/** What a RESOLVE asks for, but for the pool; its time-out in ms. */
+static uint32_t read_query(const struct lp_message *msg, struct ag_query *query)
 {
-    uint8_t buffer[POOL_HANDLE_MAX];
-    struct ag_query query = {.count = 1};
     uint32_t timeout_ms = RQ_RESOLVE_DEFAULT_MS;
     struct lp_each it;
-    if (rq_pool_of(c, msg, buffer, &query.handle) != 0 ||
-        !rq_allowed(c, msg->request, AUTHORITY_RESOLVE, query.handle, 0)) {
-        return;
-    }
+    query->count = 1;
     lp_each_init(&it, msg);
     while (lp_next(&it)) {
         uint32_t v = lp_u32(&it, 0);
         if (it.type == LP_T_FAMILIES) {
-            query.families = (uint8_t)(v & (LP_FAMILY_V4 | LP_FAMILY_V6));
+            query->families = (uint8_t)(v & (LP_FAMILY_V4 | LP_FAMILY_V6));
         } else if (it.type == LP_T_PROTOCOL) {
-            query.protocol = (enum transport_protocol)v;
+            query->protocol = (enum transport_protocol)v;
         } else if (it.type == LP_T_COUNT) {
-            query.count = (uint8_t)(v == 0 ? 1 : v < AG_PICKS_MAX ? v : AG_PICKS_MAX);
+            query->count = (uint8_t)(v == 0 ? 1 : v < AG_PICKS_MAX ? v : AG_PICKS_MAX);
         } else if (it.type == LP_T_TIMEOUT_MS) {
             timeout_ms = v < RQ_RESOLVE_LONGEST_MS ? v : RQ_RESOLVE_LONGEST_MS;
         } else if (it.type == LP_T_WANT_PE) {
-            query.want_pe = v;
+            query->want_pe = v;
         } else if (it.type == LP_T_AVOID &&
-                   query.avoid_count < sizeof(query.avoid) / sizeof(query.avoid[0])) {
-            query.avoid[query.avoid_count++] = v;
+                   query->avoid_count < sizeof(query->avoid) / sizeof(query->avoid[0])) {
+            query->avoid[query->avoid_count++] = v;
         }
     }
+    return timeout_ms;
+}
+
+void rq_resolve(struct rq_client *c, const struct lp_message *msg)
+{
+    uint8_t buffer[POOL_HANDLE_MAX];
+    struct ag_query query = {.count = 1};
+    if (rq_pool_of(c, msg, buffer, &query.handle) != 0 ||
+        !rq_allowed(c, msg->request, AUTHORITY_RESOLVE, query.handle, 0)) {
+        return;
+    }
+    uint32_t timeout_ms = read_query(msg, &query);
     ask(c, msg, RQ_RESOLVE, &query, timeout_ms, false);
+}
+
+/* --- RESOLVE on a resolver thread ---------------------------------------------------------------
+ */
+
+/** The loop's clock. */
+static struct tm_us monotonic_now(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (struct tm_us){(int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000};
+}
+
+/** HANDLE, or ADDRESS of a cookie. False: the loop thread looks closer. */
+static bool shared_pool_of(const struct requests *rq, const struct lp_message *msg,
+                           struct pool_handle *ret)
+{
+    struct lp_each it;
+    struct ip_address address;
+    if (lp_find(msg, LP_T_HANDLE, &it)) {
+        return lp_handle(&it, ret) && ret->len > 0 && ret->len <= POOL_HANDLE_MAX;
+    }
+    return lp_find(msg, LP_T_ADDRESS, &it) && lp_address(&it, &address) &&
+           cookies_handle(rq->env.cookies, &address, ret);
+}
+
+size_t rq_answer_shared(void *ctx, const struct server_peer *peer, const struct lp_message *msg,
+                        uint8_t *out, size_t size)
+{
+    const struct requests *rq = (const struct requests *)ctx;
+    struct authority_subject who = {.uid = peer->uid,
+                                    .gid = peer->gid,
+                                    .groups = peer->groups,
+                                    .group_count = peer->group_count};
+    struct ag_query query = {.count = 1};
+    struct ag_answer answer;
+    struct lp_writer w;
+    if (msg->version != LP_VERSION || msg->type != LP_RESOLVE || msg->request == 0 ||
+        !shared_pool_of(rq, msg, &query.handle)) {
+        return 0;
+    }
+    (void)read_query(msg, &query);
+    hs_read_begin();
+    bool answered = authority_may_resolve(rq->env.authority, query.handle, &who) &&
+                    ag_resolve_shared(rq->env.ag, &query, monotonic_now(), &answer);
+    hs_read_end();
+    if (!answered) {
+        return 0;
+    }
+    lp_begin(&w, out, size, LP_RESOLVED, msg->request);
+    put_resolved(&w, query.handle, &answer);
+    int len = lp_finish(&w);
+    return len > 0 ? (size_t)len : 0;
 }
 
 /* --- REPORT -------------------------------------------------------------------------------------

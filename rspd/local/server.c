@@ -11,6 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "rspd/local/resolver.h"
+
 #define ACCEPTS_PER_ROUND 64
 #define UID_BUCKETS       64
 
@@ -23,6 +25,7 @@ struct queued {
 };
 
 struct server_client {
+    struct resolver_line line; /* a resolver thread's while `lent` */
     struct server *server;
     struct server_client *next, *prev;
     struct server_client *next_dead;
@@ -35,6 +38,7 @@ struct server_client {
     unsigned malformed;
     bool closing; /* no more is read; closed when the queue is empty */
     bool dead;    /* to be freed in the loop */
+    bool lent;    /* no source in the loop meanwhile */
 };
 
 struct uid_count {
@@ -53,6 +57,7 @@ struct server {
     struct loop_io *io;
     struct server_handlers handlers;
     void *ctx;
+    struct resolvers *resolvers;
     uint32_t connections_per_uid;
     size_t clients;
     struct server_client *first;
@@ -137,6 +142,8 @@ static void kill_client(struct server_client *c)
     (void)close(c->fd);
     c->fd = -1;
     queue_drop(c);
+    free(c->line.message); /* one that nobody takes any more, at the end */
+    c->line.message = NULL;
     if (c->prev != NULL) {
         c->prev->next = c->next;
     } else {
@@ -231,6 +238,10 @@ int server_send(struct server_client *client, struct lp_writer *w, int fd)
         return queue_add(client, w, fd);
     }
     r = send_now(client->fd, w->octets, w->used, fd);
+    if (client->lent && r < 0) {
+        (void)shutdown(client->fd, SHUT_RDWR); /* its thread sees the end and gives it back */
+        return -EPIPE;
+    }
     if (r == -EAGAIN) {
         return queue_add(client, w, fd);
     }
@@ -272,13 +283,13 @@ static void flush(struct server_client *c)
 }
 
 /** Answers what does not parse; after a few of these the connection ends. */
-static void malformed(struct server_client *c, size_t len)
+static void malformed(struct server_client *c, const uint8_t *in, size_t len)
 {
     uint8_t octets[256];
     uint32_t request = 0;
     struct lp_writer w;
     if (len >= LP_HEADER_LEN) {
-        memcpy(&request, c->server->in + 4, sizeof(request));
+        memcpy(&request, in + 4, sizeof(request));
     }
     lp_begin(&w, octets, sizeof(octets), LP_RESULT, request);
     lp_put_i32(&w, LP_T_RESULT, -EBADMSG);
@@ -288,6 +299,17 @@ static void malformed(struct server_client *c, size_t len)
                                      "too many malformed messages: disconnected");
         server_close(c);
     }
+}
+
+static void take_message(struct server_client *c, const uint8_t *in, size_t len)
+{
+    struct server *s = c->server;
+    struct lp_message message;
+    if (len > LP_MESSAGE_MAX || lp_parse(in, len, &message) != 0) {
+        malformed(c, in, len);
+        return;
+    }
+    s->handlers.message(s->ctx, c, &message);
 }
 
 /** Reads one message, if there is one, and has it answered. */
@@ -303,12 +325,7 @@ static void read_one(struct server_client *c)
         kill_client(c); /* closed; an empty packet is treated as that */
         return;
     }
-    struct lp_message message;
-    if ((size_t)n > sizeof(s->in) || lp_parse(s->in, (size_t)n, &message) != 0) {
-        malformed(c, (size_t)n);
-        return;
-    }
-    s->handlers.message(s->ctx, c, &message);
+    take_message(c, s->in, (size_t)n);
 }
 
 static void on_client(void *ctx, int fd, unsigned events)
@@ -334,11 +351,80 @@ void server_close(struct server_client *client)
         return;
     }
     client->closing = true;
-    if (client->head == NULL) {
+    if (client->lent) {
+        (void)shutdown(client->fd, SHUT_RDWR); /* ends when it is given back */
+    } else if (client->head == NULL) {
         kill_client(client);
     } else {
         (void)loop_io_set(client->io, LOOP_WRITE);
     }
+}
+
+/* --- resolver threads ---------------------------------------------------------------------------
+ */
+
+static struct server_client *of_line(struct resolver_line *line)
+{
+    return (struct server_client *)line; /* its first member */
+}
+
+static size_t answer_line(void *ctx, const struct resolver_line *line, const struct lp_message *msg,
+                          uint8_t *out, size_t size)
+{
+    const struct server *s = (const struct server *)ctx;
+    const struct server_client *c = (const struct server_client *)line;
+    return s->handlers.answer(s->ctx, &c->peer, msg, out, size);
+}
+
+/** A line that is ours again, with what it brings. */
+static void on_returned(void *ctx, struct resolver_line *line)
+{
+    struct server *s = (struct server *)ctx;
+    struct server_client *c = of_line(line);
+    uint8_t *message = line->message;
+    line->message = NULL;
+    c->lent = false;
+    if (message == NULL || c->closing ||
+        loop_io_add(s->loop, c->fd, LOOP_READ, on_client, c, &c->io) != 0) {
+        kill_client(c);
+    } else {
+        take_message(c, message, line->len);
+    }
+    free(message);
+}
+
+void server_lend(struct server_client *client)
+{
+    struct server *s = client->server;
+    if (s->resolvers == NULL || client->lent || client->dead || client->closing ||
+        client->head != NULL) {
+        return;
+    }
+    loop_io_free(client->io);
+    client->io = NULL;
+    client->lent = true;
+    client->line.fd = client->fd;
+    if (resolvers_lend(s->resolvers, &client->line) != 0) {
+        client->lent = false;
+        if (loop_io_add(s->loop, client->fd, LOOP_READ, on_client, client, &client->io) != 0) {
+            kill_client(client);
+        }
+    }
+}
+
+static int start_resolvers(struct server *s, unsigned count, char *error, size_t error_size)
+{
+    static const struct resolver_handlers HANDLERS = {.answer = answer_line,
+                                                      .returned = on_returned};
+    if (count == 0 || s->handlers.answer == NULL) {
+        return 0;
+    }
+    int r = resolvers_new(s->loop, count, &HANDLERS, s, &s->resolvers);
+    if (r != 0) {
+        (void)snprintf(error, error_size, "cannot start %u resolver threads: %s", count,
+                       strerror(-r));
+    }
+    return r;
 }
 
 /* --- listening ----------------------------------------------------------------------------------
@@ -550,6 +636,9 @@ int server_new(struct loop *loop, const struct server_settings *settings,
     int r = settings->listen_fd >= 0 ? take_passed(s, settings->listen_fd, error, error_size)
                                      : bind_path(s, settings->path, error, error_size);
     if (r == 0) {
+        r = start_resolvers(s, settings->resolvers, error, error_size);
+    }
+    if (r == 0) {
         r = loop_io_add(loop, s->fd, LOOP_READ, on_listener, s, &s->io);
     }
     if (r != 0) {
@@ -565,6 +654,7 @@ void server_free(struct server *server)
     if (server == NULL) {
         return;
     }
+    resolvers_free(server->resolvers); /* every connection is ours from now on */
     while (server->first != NULL) {
         kill_client(server->first);
     }

@@ -6,7 +6,8 @@
  * No client can block or grow the daemon: reads are bounded per round, what a client does not read
  * waits in a queue of at most SERVER_QUEUE_MAX octets (more: disconnected), connections are counted
  * per uid, descriptors that come unasked are closed, malformed messages are answered and soon end
- * the connection. Loop thread only.
+ * the connection. Loop thread only, but for `answer`: a connection that has been lent is read by a
+ * resolver thread (resolver.h) until there is something on it that the loop thread must do.
  */
 #ifndef RSP_RSPD_LOCAL_SERVER_H
 #define RSP_RSPD_LOCAL_SERVER_H
@@ -29,6 +30,9 @@ struct server_peer {
 };
 
 struct server_handlers {
+    /** On a resolver thread: the length of the reply, 0: `message` shall have it. May be NULL. */
+    size_t (*answer)(void *ctx, const struct server_peer *peer, const struct lp_message *msg,
+                     uint8_t *out, size_t size);
     /** A well-formed message. `client` may be closed by it. */
     void (*message)(void *ctx, struct server_client *client, const struct lp_message *msg);
     /** The connection is gone; `client` is freed after the call. */
@@ -43,6 +47,7 @@ struct server_settings {
     const char *path;             /* where to listen, unless `listen_fd` */
     int listen_fd;                /* passed by the service manager; -1: none. Taken over. */
     uint32_t connections_per_uid; /* root's are not limited */
+    unsigned resolvers;           /* threads; 0: none, nothing is ever lent */
 };
 
 /**
@@ -67,6 +72,8 @@ void *server_user(const struct server_client *client);
  * client is gone or was thrown out for not reading; it is freed in the loop, after `gone`.
  */
 int server_send(struct server_client *client, struct lp_writer *w, int fd);
+/** From its next message on a resolver thread reads it, unless something waits to go out. */
+void server_lend(struct server_client *client);
 /** Octets waiting to go out. */
 size_t server_queued(const struct server_client *client);
 /** Ends a connection after what is queued; `gone` follows in the loop. */
