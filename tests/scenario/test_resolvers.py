@@ -3,7 +3,8 @@
 import ctypes
 import json
 import os
-import signal
+import socket
+import struct
 import subprocess
 
 import pytest
@@ -11,23 +12,26 @@ import pytest
 import rsp
 
 BENCH = rsp.BUILD / "tests" / "bench"
-PTRACE_CONT, PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 7, 17, 0x4206, 0x4207
-WAIT_ALL = 0x40000000  # __WALL: threads too
+ELEMENTS = 20
+HELLO, HELLO_OK, RESULT, RESOLVE, RESOLVED, STATUS, STATUS_REPLY = 1, 2, 3, 12, 13, 34, 35
+T_KIND, T_HANDLE = 4, 16
+PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
+WAIT_ALL = 0x40000000  # __WALL
 libc = ctypes.CDLL(None, use_errno=True)
-libc.ptrace.argtypes = [ctypes.c_long] * 4
+libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+libc.ptrace.restype = ctypes.c_long
 
 
-def ptrace(request, tid, data=0):
-    if libc.ptrace(request, tid, 0, data) != 0:
-        error = ctypes.get_errno()
-        raise OSError(error, f"ptrace {request}: {os.strerror(error)}")
+def ptrace(request, tid):
+    if libc.ptrace(request, tid, None, None) != 0:
+        raise OSError(ctypes.get_errno(), f"ptrace {request}")
 
 
 class Held:
-    """One thread of a process stands still, the others run on."""
+    """The loop thread of a daemon stands still; its other threads run on."""
 
-    def __init__(self, tid):
-        self.tid = tid
+    def __init__(self, host):
+        self.tid = host.daemon.pid
 
     def __enter__(self):
         ptrace(PTRACE_SEIZE, self.tid)
@@ -38,19 +42,112 @@ class Held:
         ptrace(PTRACE_DETACH, self.tid)
 
 
-def resolve(host, *options, stop=None):
-    """Resolves for a while; what bench-load prints. `stop` runs when all clients have begun."""
-    return json.loads(host.run(BENCH / "bench-load", *options, "lp", host.socket, "web",
-                               timeout=60).stdout)
+class Client:
+    """A connection to the Unix socket."""
+
+    def __init__(self, host):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.settimeout(5)
+        self.socket.connect(str(host.socket))
+        self.request = 0
+        self.send(HELLO, struct.pack("=HHI", T_KIND, 8, 3))
+        assert self.receive() == (HELLO_OK, 1)
+
+    def send(self, kind, tlvs=b""):
+        self.request += 1
+        self.socket.send(struct.pack("=HHII", 1, kind, self.request, 12 + len(tlvs)) + tlvs)
+
+    def resolve(self, pool):
+        handle = pool.encode()
+        self.send(RESOLVE, struct.pack("=HH", T_HANDLE, 4 + len(handle)) + handle +
+                  b"\0" * (-len(handle) % 4))
+
+    def receive(self):
+        """(type, request)."""
+        _, kind, request, _ = struct.unpack_from("=HHII", self.socket.recv(65536))
+        return kind, request
+
+    def nothing_comes(self, seconds):
+        self.socket.settimeout(seconds)
+        with pytest.raises(TimeoutError):
+            self.socket.recv(65536)
+        self.socket.settimeout(5)
+        return True
 
 
-def register_pool(host, count):
-    host.start(BENCH / "bench-register", "rspd", host.socket, "web", "udp", 9000, count,
-               stdin=subprocess.PIPE)
-    host.wait_pes("web", count)
+def register(host, pool, count, port):
+    return host.start(BENCH / "bench-register", "rspd", host.socket, pool, "udp", port, count,
+                      stdin=subprocess.PIPE)
 
 
-def switches(tid):
-    """Context switches of one thread: 0 more means that it did not run."""
-    text = rsp.pathlib.Path(f"/proc/self/task/{tid}/status")
-    return text
+def test_loop_stands_still(agent):
+    """What a known pool has is told without the loop thread; the rest waits for it, in order."""
+    register(agent, "web", ELEMENTS, 9000)
+    agent.wait_pes("web", ELEMENTS)
+    client, other = Client(agent), Client(agent)
+    for known in (client, other):
+        known.resolve("web")  # the first question about a pool makes it known
+        assert known.receive() == (RESOLVED, 2)
+    with Held(agent):
+        for n in range(300):
+            client.resolve("web")
+            assert client.receive() == (RESOLVED, 3 + n)
+        client.resolve("no-such-pool")  # an error is an event: the loop thread's
+        client.resolve("web")
+        other.send(STATUS)
+        assert client.nothing_comes(0.2) and other.nothing_comes(0.01)
+    assert client.receive() == (RESULT, 303)
+    assert client.receive() == (RESOLVED, 304)
+    assert other.receive() == (STATUS_REPLY, 3)
+    # Back from there it is answered beside the loop again.
+    with Held(agent):
+        client.resolve("web")
+        assert client.receive() == (RESOLVED, 305)
+
+
+def test_gone_while_lent(agent):
+    """Clients that end, or do not read, while a resolver thread has them."""
+    register(agent, "web", ELEMENTS, 9000)
+    agent.wait_pes("web", ELEMENTS)
+    deaf = Client(agent)
+    deaf.socket.setblocking(False)
+    sent = 0
+    while sent < 20000:
+        try:
+            deaf.resolve("web")
+            sent += 1
+        except BlockingIOError:
+            break  # all buffers are full, the daemon's bounded queue too
+    for _ in range(50):
+        client = Client(agent)
+        client.resolve("web")
+        client.socket.close()
+    client = Client(agent)
+    for n in range(100):
+        client.resolve("web")
+        assert client.receive() == (RESOLVED, 2 + n)
+    clients = int(agent.ctl("status")["clients"])
+    deaf.socket.close()
+    rsp.wait_until(lambda: int(agent.ctl("status")["clients"]) < clients, 5, "the end of one")
+
+
+def p99_us(host):
+    out = host.run(BENCH / "bench-load", "-t", 1500, "-r", 2000, "lp", host.socket, "web",
+                   timeout=60).stdout
+    return json.loads(out)["p99"] / 1000
+
+
+@pytest.mark.alone
+@pytest.mark.plain
+def test_burst_of_registrations(agent):
+    """Beside registrations that come as fast as three clients can make them, 99 % of resolutions
+    take no more than some scheduling of the processor's longer."""
+    register(agent, "web", ELEMENTS, 9000)
+    agent.wait_pes("web", ELEMENTS)
+    quiet = p99_us(agent)
+    bursts = [register(agent, f"burst-{n}", 20000, 10000) for n in range(3)]
+    rsp.wait_until(lambda: len(agent.pes("burst-0")) > 10, 10, "the burst's beginning")
+    busy = p99_us(agent)
+    assert all(not burst.output() for burst in bursts), "the burst lasted that long"
+    print(f"p99 {quiet:.0f} us, in a burst {busy:.0f} us")
+    assert busy < max(20 * quiet, 5000)
