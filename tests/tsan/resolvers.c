@@ -141,6 +141,23 @@ static void work(void)
     }
 }
 
+static void beside_clients(void)
+{
+    pthread_t threads[CLIENTS];
+    uint64_t answers[CLIENTS] = {0};
+    for (int i = 0; i < CLIENTS; i++) {
+        CHECK(pthread_create(&threads[i], NULL, resolve_on, &answers[i]) == 0);
+    }
+    work();
+    atomic_store(&done, true);
+    for (int i = 0; i < CLIENTS; i++) {
+        while (pthread_tryjoin_np(threads[i], NULL) != 0) {
+            CHECK(loop_step(loop, 1) >= 0); /* its last question may be the loop's to answer */
+        }
+        CHECK(answers[i] > 0);
+    }
+}
+
 static void quiet(void *ctx, bool error, const char *text)
 {
     (void)ctx;
@@ -160,8 +177,6 @@ int main(void)
     struct cookies *cookies;
     struct rules *rules;
     char error[256];
-    pthread_t threads[CLIENTS];
-    uint64_t answers[CLIENTS] = {0};
     CHECK(settings_command_line(3, arguments, quiet, NULL, &command) == 0 &&
           settings_load(&command, "/nonexistent", true, "/run", quiet, NULL, &settings) == 0);
     hs_thread_register();
@@ -189,17 +204,7 @@ int main(void)
     (void)snprintf(path, sizeof(path), "tsan-resolvers.%d", (int)getpid());
     CHECK(rq != NULL && requests_listen(rq, path, -1, error, sizeof(error)) == 0);
     ag_local_registrar(ag, RG_ID, hs, (struct tm_us){2});
-    for (int i = 0; i < CLIENTS; i++) {
-        CHECK(pthread_create(&threads[i], NULL, resolve_on, &answers[i]) == 0);
-    }
-    work();
-    atomic_store(&done, true);
-    for (int i = 0; i < CLIENTS; i++) {
-        while (pthread_tryjoin_np(threads[i], NULL) != 0) {
-            CHECK(loop_step(loop, 1) >= 0); /* its last question may be the loop's to answer */
-        }
-        CHECK(answers[i] > 0);
-    }
+    beside_clients();
     requests_free(rq);
     ag_free(ag);
     outbox_done(&out);
