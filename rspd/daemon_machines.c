@@ -94,6 +94,9 @@ static void rg_settings_of(struct daemon *d, struct rg_settings *ret)
     ret->allow_count = copy_prefixes(&s->allow_from, d->allow);
     ret->pool_allow = pool_allow;
     ret->pool_allow_ctx = d;
+    ret->host_assocs = s->host_assocs;
+    ret->host_elements = s->host_elements;
+    ret->host_messages = s->host_messages;
     ret->loopback_stays = s->minimum_scope > IP_SCOPE_LOOPBACK;
 }
 

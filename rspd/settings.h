@@ -124,6 +124,7 @@ struct settings {
     uint32_t update_ms;
     uint32_t keep_alive_pe_id, tell_expired, life_in_seconds;
     uint32_t max_pools, max_elements, max_elements_per_pool;
+    uint32_t host_assocs, host_elements, host_messages;
     uint32_t peer_heartbeat_ms, peer_last_heard_ms, peer_no_response_ms;
     uint32_t mentor_ms, retry_min_ms, retry_max_ms, table_session_ms;
     uint32_t takeover_delay_ms, takeover_expiry_ms, takeover_guard_ms;

@@ -38,6 +38,7 @@ void rg_assoc_free(struct rg *rg, struct rg_assoc *assoc)
 {
     rg_ways_clear(rg, assoc);
     rg_unsubscribe_all(rg, assoc);
+    rg_principal_close(assoc);
     rg_table_remove(&rg->assocs, &assoc->node);
     free(assoc->peers);
     free(assoc);
@@ -75,6 +76,7 @@ void rg_assoc_up(struct rg *rg, uint64_t assoc, const struct ip_address *peers, 
     struct rg_assoc *a = rg_assoc_find(rg, assoc);
     size_t kept = count < RG_PEERS_MAX ? count : RG_PEERS_MAX;
     struct ip_address *copy = kept > 0 ? malloc(kept * sizeof(*copy)) : NULL;
+    bool fresh = a == NULL;
     bool full = a == NULL && assoc != LOCAL_ASSOC && rg->assocs.count >= RG_ASSOCS_MAX;
     if (a == NULL && !full && (copy != NULL || kept == 0)) {
         a = assoc_new(rg, assoc);
@@ -94,6 +96,11 @@ void rg_assoc_up(struct rg *rg, uint64_t assoc, const struct ip_address *peers, 
     a->peer_count = (uint8_t)kept;
     a->port = port;
     a->last_heard = now;
+    if (fresh && !rg_principal_open(rg, a, now)) {
+        outbox_disconnect(rg->out, assoc, true);
+        rg_assoc_free(rg, a);
+        return;
+    }
     rg_ways_set(rg, a);
 }
 

@@ -47,6 +47,7 @@ struct rg_pe *rg_pe_get(struct rg *rg, struct pool_handle handle, uint32_t pe_id
 
 void rg_pe_drop(struct rg *rg, struct rg_pe *pe)
 {
+    rg_principal_takes(pe, NULL);
     rg_timer_leave(&rg->heap, &pe->timer);
     rg_table_remove(&rg->pes, &pe->node);
     free(pe->reporters);
@@ -92,6 +93,7 @@ static void forget_reports(struct rg_pe *pe)
 
 void rg_pe_registered(struct rg *rg, struct rg_pe *pe, uint64_t assoc, struct tm_us now)
 {
+    rg_principal_takes(pe, rg_assoc_find(rg, assoc));
     pe->assoc = assoc;
     pe->adopting = false;
     pe->disputed = false;
@@ -263,18 +265,6 @@ void rg_pe_due(struct rg *rg, struct rg_pe *pe, struct tm_us now)
 /* --- reports -------------------------------------------------------------------------------------
  */
 
-/* Who stands behind a report: a host, an IPv6 network of one, or this host. */
-static uint64_t principal_of(const struct rg *rg, const struct rg_assoc *assoc)
-{
-    uint64_t number = 0;
-    if (assoc->id == LOCAL_ASSOC || assoc->peer_count == 0) {
-        return rg_hash_number(rg, assoc->id);
-    }
-    size_t octets = assoc->peers[0].family == IP_V6 ? 8 : 4;
-    memcpy(&number, assoc->peers[0].octets, octets);
-    return rg_hash_number(rg, number ^ assoc->peers[0].family);
-}
-
 static void drop_old_reports(struct rg_pe *pe, struct tm_us now)
 {
     uint8_t kept = 0;
@@ -344,7 +334,7 @@ void rg_unreachable(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
     if (pe == NULL || pe->disputed) {
         return;
     }
-    if (note_reporter(pe, principal_of(rg, assoc), now) && rg_may_say(rg, now)) {
+    if (note_reporter(pe, rg_principal_key(rg, assoc), now) && rg_may_say(rg, now)) {
         char handle[POOL_HANDLE_TEXT_MAX];
         char peer[RG_ASSOC_TEXT_MAX];
         pe->report_event = outbox_event(

@@ -77,7 +77,8 @@ struct rg *rg_new(const struct rg_settings *settings, struct hs *hs, struct outb
     rg->event_tokens = RG_EVENT_BURST;
     rg->event_refill = now;
     if (!rg_table_init(&rg->assocs) || !rg_table_init(&rg->pes) || !rg_table_init(&rg->topics) ||
-        !rg_table_init(&rg->ways) || !take_settings(rg, settings)) {
+        !rg_table_init(&rg->ways) || !rg_table_init(&rg->principals) ||
+        !take_settings(rg, settings)) {
         rg_free(rg);
         return NULL;
     }
@@ -98,6 +99,7 @@ void rg_free(struct rg *rg)
     rg_table_done(&rg->pes);
     rg_table_done(&rg->topics);
     rg_table_done(&rg->ways);
+    rg_principals_free(rg);
     free(rg->heap.timers);
     free(rg->allow);
     free(rg);
@@ -226,7 +228,7 @@ static void dispatch(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
 void rg_message(struct rg *rg, uint64_t assoc, const uint8_t *octets, size_t len, struct tm_us now)
 {
     struct rg_assoc *from = rg_assoc_of_message(rg, assoc);
-    if (from == NULL) {
+    if (from == NULL || !rg_principal_message(rg, from, now)) {
         return;
     }
     from->last_heard = now;

@@ -43,8 +43,10 @@ struct rg_settings {
     uint32_t items_default;      /* elements in a response without option */
     uint16_t handle_max;         /* longest handle accepted */
     uint32_t update_ms;          /* dynamic updates are gathered that long; of what has gone, not */
-    bool loopback_stays;         /* this host's elements without an address for others get home 0:
-                                    they are told to nobody */
+    uint32_t host_assocs, host_elements; /* what one host may have … */
+    uint32_t host_messages; /* … and say in a second, besides two per element; 0: no limit */
+    bool loopback_stays;    /* this host's elements without an address for others get home 0:
+                               they are told to nobody */
     const struct rg_prefix *allow; /* who may register from where; NULL/0: everybody */
     size_t allow_count;
     /**

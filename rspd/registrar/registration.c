@@ -349,6 +349,10 @@ static bool admit(struct rg *rg, struct rg_assoc *assoc, struct pool_element *pe
     if (!check_identity(rg, assoc, old, pe, refusal, now)) {
         return false;
     }
+    if (old == NULL && !rg_principal_may_have(rg, assoc)) {
+        refuse(refusal, CAUSE_LACK_OF_RESOURCES, "its host has as many elements as one may have");
+        return false;
+    }
     bool fresh;
     struct rg_pe *record = rg_pe_get(rg, rg->rx.handle, pe->pe_id, &fresh);
     enum hs_result result = HS_NO_RESOURCES;

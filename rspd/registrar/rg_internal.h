@@ -91,6 +91,7 @@ struct rg_assoc {
     struct tm_us offered_until;
     uint32_t sub_count;
     struct rg_sub *subs;
+    struct rg_principal *principal; /* who stands behind it; NULL: not limited */
 };
 
 /** A subscription: an association that wants to know how a pool changes (RFC 5352 §2.2.5). */
@@ -140,6 +141,7 @@ struct rg_pe {
     struct tm_us first_report;
     struct tm_us asked;
     uint64_t report_event;
+    struct rg_principal *principal; /* whose it is counted for */
     uint64_t assoc;
     uint32_t pe_id;
     uint16_t handle_len;
@@ -160,7 +162,7 @@ struct rg {
     struct tm_us event_refill;
     struct rg_hooks hooks;
     uint64_t next_assoc;
-    struct rg_table assocs, pes, topics, ways;
+    struct rg_table assocs, pes, topics, ways, principals;
     struct rg_heap heap;
     struct asap_message rx, tx;
     struct wire_report report;
@@ -263,5 +265,21 @@ void rg_ways_set(struct rg *rg, struct rg_assoc *assoc);
 void rg_ways_clear(struct rg *rg, struct rg_assoc *assoc);
 /** An association to the host of a PE that has not registered here, opened if need be; 0: none. */
 uint64_t rg_adopt_way(struct rg *rg, const struct rg_pe *pe);
+
+/* --- limits.c
+ * ---------------------------------------------------------------------------------------- */
+
+/** Who stands behind an association: a host, an IPv6 network of one, or this host. */
+uint64_t rg_principal_key(const struct rg *rg, const struct rg_assoc *assoc);
+void rg_principals_free(struct rg *rg);
+/** A new association of a peer, whose addresses are known: whether it may have it. */
+bool rg_principal_open(struct rg *rg, struct rg_assoc *assoc, struct tm_us now);
+void rg_principal_close(struct rg_assoc *assoc);
+/** False: the message is not to be read; the association may be gone. */
+bool rg_principal_message(struct rg *rg, struct rg_assoc *assoc, struct tm_us now);
+/** Whether it may have one more element. */
+bool rg_principal_may_have(const struct rg *rg, const struct rg_assoc *assoc);
+/** The element is counted for whoever is behind that association; NULL: for nobody. */
+void rg_principal_takes(struct rg_pe *pe, const struct rg_assoc *assoc);
 
 #endif
