@@ -3,18 +3,18 @@
  * SCTP in user space over UDP (RFC 6951): libusrsctp in one thread (transport.md §4.2, recipe B).
  *
  * The stack knows a peer by a pointer; ours is the number of its (address, UDP port) in udp.c's
- * table. Numbers are registered with the stack when first given out and stay registered: taking
- * them away would wake the stack's iterator thread. A number may be given to another peer while a
- * state cookie that names it is still on its way; so an association that comes up for a number
- * other than that of the packet just taken in is aborted.
+ * table. Numbers stay registered with the stack: taking them away would wake its iterator thread.
+ * One may be given to another peer while a state cookie that names it is on its way: so an
+ * association that comes up for a number other than that of the packet just taken in is aborted.
  *
  * Time: the stack has no "next timeout", it must be told how much time has passed. While something
  * is unacknowledged, being opened or ended, or a heartbeat has not been answered, it hears every
  * 10 ms; without associations never (T-12); with idle ones every 120 ms or a quarter of the
- * heartbeat interval, which makes heartbeats up to that much late. A single idle one has only its
- * heartbeat timer, which runs out one interval and 1.5 RTO after the last heartbeat at the latest:
- * it is looked at then. Before input and output the time is brought up to date.
+ * heartbeat interval, which makes heartbeats up to that much late; a single one when its heartbeat
+ * must be over: an interval and 1.5 RTO after it. Before input and output time is brought up to
+ * date.
  */
+#include "transport/gate.h"
 #include "transport/ootb.h"
 #include "transport/tp_internal.h"
 #include "transport/udp.h"
@@ -37,7 +37,7 @@
 #define ACTIVE_CHECKED       64
 #define ACTIVE_CHECKED_INPUT 4 /* … after each input */
 #define PATH_MTU             1400
-#define OOTB_PER_SECOND      100
+#define PER_SECOND           100 /* answers out of the blue, INITs of one host */
 #define FINISH_ATTEMPTS      100
 #define PORT_ATTEMPTS        64
 
@@ -77,8 +77,8 @@ struct stack {
     struct tm_us beaten; /* the last heartbeat of the only association; 0: unknown */
     uint32_t input_peer; /* of the packet being taken in; 0: none */
     unsigned closes;     /* endpoints closed so far: tells that the list has changed */
-    struct tm_us ootb_since;
-    unsigned ootb_count;
+    struct gate_count ootb;
+    struct gate_hosts inits;
     uint8_t message[TP_MESSAGE_MAX];
 };
 
@@ -625,16 +625,11 @@ static void on_tick(void *ctx, struct tm_us now)
 static void answer_ootb(struct stack *s, const struct udp_datagram *d)
 {
     uint8_t reply[OOTB_REPLY_BYTES];
-    struct tm_us now = loop_now(s->tp->loop);
-    if (tm_diff_ms(now, s->ootb_since) >= 1000) {
-        s->ootb_since = now;
-        s->ootb_count = 0;
-    }
-    if (s->ootb_count >= OOTB_PER_SECOND || !ootb_reply(d->octets, d->len, reply)) {
+    if (!gate_count(&s->ootb, PER_SECOND, loop_now(s->tp->loop)) ||
+        !ootb_reply(d->octets, d->len, reply)) {
         s->tp->stats.malformed++;
         return;
     }
-    s->ootb_count++;
     (void)udp_send_to(s->udp, &d->from, reply, sizeof(reply));
 }
 
@@ -645,6 +640,11 @@ static void on_packet(struct stack *s, const struct udp_datagram *d)
         return;
     }
     uint8_t first = d->octets[12];
+    if (first == SCTP_INITIATION &&
+        !gate_hosts(&s->inits, &d->from.address, PER_SECOND, loop_now(s->tp->loop))) {
+        s->tp->stats.refused++; /* before anything is computed for it */
+        return;
+    }
     uint32_t peer = udp_peer_find(s->udp, &d->from);
     if (peer == 0) {
         if (first != SCTP_INITIATION && first != SCTP_COOKIE_ECHO) {

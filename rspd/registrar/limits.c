@@ -12,13 +12,15 @@
 
 #include "rspd/registrar/rg_internal.h"
 
-#define PRINCIPALS_MAX 4096 /* remembered without anything of theirs being here */
-#define MESSAGES_EACH  2    /* per second and element, besides the rate */
-#define BURST_MS       2000 /* of silence can be made up for */
-#define FLOOD_MS       5000 /* so much over the rate, and it is cut off … */
-#define BAN_MS         10000
-#define NEW_EACH_MS    50 /* a new association */
-#define NEW_BURST      100
+#define PRINCIPALS_MAX  4096 /* remembered without anything of theirs being here */
+#define MESSAGES_EACH   2    /* per second and element, besides the rate */
+#define BURST_MS        2000 /* of silence can be made up for */
+#define FLOOD_MS        5000 /* so much over the rate, and it is cut off … */
+#define BAN_MS          10000
+#define NEW_EACH_MS     50 /* a new association */
+#define NEW_BURST       100
+#define ELEMENT_EACH_MS 2 /* a new element */
+#define ELEMENT_BURST   2000
 
 struct rg_principal {
     struct rg_node node;
@@ -27,8 +29,8 @@ struct rg_principal {
     int64_t messages; /* may be sent now, in thousandths */
     struct tm_us refill;
     int64_t over; /* messages not read since it last kept to the rate, in thousandths */
-    uint32_t openings;
-    struct tm_us openings_refill;
+    uint32_t openings, births; /* associations and elements it may begin now */
+    struct tm_us openings_refill, births_refill;
     struct tm_us banned_until;
 };
 
@@ -96,6 +98,8 @@ static struct rg_principal *get(struct rg *rg, uint64_t key, struct tm_us now)
         p->refill = now;
         p->openings = NEW_BURST;
         p->openings_refill = now;
+        p->births = ELEMENT_BURST;
+        p->births_refill = now;
         p->messages = rate_of(rg, p) * BURST_MS;
         rg_table_add(&rg->principals, &p->node, key);
     }
@@ -109,6 +113,17 @@ void rg_principals_free(struct rg *rg)
         forget(rg, rg_of(node, struct rg_principal));
     }
     rg_table_done(&rg->principals);
+}
+
+/* One more each `each_ms`, up to `most`. */
+static void refill(uint32_t *tokens, struct tm_us *since, uint32_t most, int64_t each_ms,
+                   struct tm_us now)
+{
+    int64_t due = tm_diff_ms(now, *since) / each_ms;
+    if (due > 0) {
+        *tokens = due < (int64_t)most - *tokens ? *tokens + (uint32_t)due : most;
+        *since = now;
+    }
 }
 
 static bool may_open(struct rg_principal *p, uint32_t most, struct tm_us now)
@@ -197,6 +212,20 @@ bool rg_principal_may_have(const struct rg *rg, const struct rg_assoc *assoc)
 {
     return assoc->principal == NULL || rg->set.host_elements == 0 ||
            assoc->principal->elements < rg->set.host_elements;
+}
+
+bool rg_principal_may_bear(const struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
+{
+    struct rg_principal *p = assoc->principal;
+    if (p == NULL || rg->set.host_elements == 0) {
+        return true;
+    }
+    refill(&p->births, &p->births_refill, ELEMENT_BURST, ELEMENT_EACH_MS, now);
+    if (p->births == 0) {
+        return false;
+    }
+    p->births--;
+    return true;
 }
 
 void rg_principal_takes(struct rg_pe *pe, const struct rg_assoc *assoc)

@@ -410,6 +410,11 @@ void rg_registration(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
     }
     ok = ok && keep_proven(rg, assoc, &pe, kept, &refusal);
     hs_read_begin();
+    if (ok && hs_find(rg->hs, rg->rx.handle, pe.pe_id) == NULL &&
+        !rg_principal_may_bear(rg, assoc, now)) {
+        hs_read_end();
+        return; /* unanswered: it comes again, and is not refused for good */
+    }
     ok = ok && admit(rg, assoc, &pe, &refusal, now);
     hs_read_end();
     if (!ok) {

@@ -279,6 +279,8 @@ void rg_principal_close(struct rg_assoc *assoc);
 bool rg_principal_message(struct rg *rg, struct rg_assoc *assoc, struct tm_us now);
 /** Whether it may have one more element. */
 bool rg_principal_may_have(const struct rg *rg, const struct rg_assoc *assoc);
+/** Whether it may have a new one already: not too many in a row. Takes its turn. */
+bool rg_principal_may_bear(const struct rg *rg, struct rg_assoc *assoc, struct tm_us now);
 /** The element is counted for whoever is behind that association; NULL: for nobody. */
 void rg_principal_takes(struct rg_pe *pe, const struct rg_assoc *assoc);
 

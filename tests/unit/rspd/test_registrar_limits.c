@@ -151,3 +151,28 @@ Test(limits, many_hosts)
         rg_assoc_down(b.rg, 100 + n, b.now);
     }
 }
+
+/* New elements come at a rate; more of them are not refused, but have to come again. */
+Test(limits, new_elements_of_a_host)
+{
+    b.set.host_elements = 10000;
+    b.set.host_messages = 100000;
+    reconfigure();
+    open_assoc(7, 7);
+    unsigned taken = 0;
+    for (uint32_t id = 1; id <= 3000; id++) {
+        (void)prepare_pe("web", id, 7);
+        say(7);
+        taken += told(7) && b.reply.cause_count == 0;
+    }
+    cr_assert_eq(taken, 2000);
+    cr_assert_not(registered("web", 2001));
+    b.now = tm_add_ms(b.now, 100);
+    for (uint32_t id = 2001; id <= 3000; id++) {
+        (void)prepare_pe("web", id, 7);
+        say(7);
+        taken += told(7) && b.reply.cause_count == 0;
+    }
+    cr_assert_eq(taken, 2050);
+    join("web", 1, 7); /* one it has */
+}
