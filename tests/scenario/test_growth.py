@@ -68,6 +68,6 @@ def test_nothing_stays(world, connects, registrations):
     round_trip(connects, registrations)
     print(f"anonymous memory {before} KiB, then {anonymous_kib(rspd.pid)} KiB")
     assert anonymous_kib(rspd.pid) < before + 512
-    assert descriptors(rspd.pid) <= files
+    rsp.wait_until(lambda: descriptors(rspd.pid) <= files, 5, "the descriptors of before")
     for folder in ("life", "pe"):
         assert len(os.listdir(host.socket.parent / folder)) == 1, folder

@@ -60,7 +60,7 @@ def test_nginx_is_one_element_per_listening_socket(agent):
     config.write_text(config.read_text().replace(
         "listen 8080;", "listen 8080; listen [::]:8080; listen 8081 reuseport;"))
     nginx = agent.start("nginx", "-e", "stderr", "-c", config, name="nginx", pool="web")
-    pes = agent.wait_pes("web", 3)
+    pes = agent.wait_pes("web", 3, state="up")
     places = sorted((pe["port"], ":" in pe["addresses"][0]) for pe in pes)
     assert places == [(8080, False), (8080, True), (8081, False)], root
     for family in ("-4", "-6"):
