@@ -155,9 +155,9 @@ static const char *check_all(struct hs *hs)
 
 bool hs_check(struct hs *hs, const char **ret_reason)
 {
-    urcu_memb_read_lock();
+    urcu_bp_read_lock();
     const char *wrong = check_all(hs);
-    urcu_memb_read_unlock();
+    urcu_bp_read_unlock();
     if (wrong != NULL && ret_reason != NULL) {
         *ret_reason = wrong;
     }

@@ -14,24 +14,24 @@ static _Thread_local uint32_t thread_stripe;
 
 void hs_thread_register(void)
 {
-    urcu_memb_register_thread();
+    urcu_bp_register_thread();
     thread_stripe = __atomic_fetch_add(&threads_seen, 1, __ATOMIC_RELAXED) % RND_STRIPES;
 }
 
 void hs_thread_unregister(void)
 {
-    urcu_memb_unregister_thread();
+    urcu_bp_unregister_thread();
 }
 
 void hs_read_begin(void)
 {
-    urcu_memb_read_lock();
+    urcu_bp_read_lock();
 }
 
 void hs_read_end(void)
 {
     hs_note_release(grace);
-    urcu_memb_read_unlock();
+    urcu_bp_read_unlock();
 }
 
 static uint64_t mix(uint64_t z)

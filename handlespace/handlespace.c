@@ -22,9 +22,9 @@ struct hs *hs_new(const struct hs_limits *limits, uint64_t seed)
         hs->rnd[i].state = rnd_next(&rnd);
     }
     const int flags = CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING;
-    hs->pools = cds_lfht_new_flavor(16, 16, 0, flags, &urcu_memb_flavor, NULL);
-    hs->owners = cds_lfht_new_flavor(16, 16, 0, flags, &urcu_memb_flavor, NULL);
-    hs->homes = cds_lfht_new_flavor(16, 16, 0, flags, &urcu_memb_flavor, NULL);
+    hs->pools = cds_lfht_new_flavor(16, 16, 0, flags, &urcu_bp_flavor, NULL);
+    hs->owners = cds_lfht_new_flavor(16, 16, 0, flags, &urcu_bp_flavor, NULL);
+    hs->homes = cds_lfht_new_flavor(16, 16, 0, flags, &urcu_bp_flavor, NULL);
     if (hs->pools == NULL || hs->owners == NULL || hs->homes == NULL) {
         hs_free(hs);
         return NULL;
@@ -55,11 +55,11 @@ void hs_free(struct hs *hs)
     if (hs == NULL) {
         return;
     }
-    urcu_memb_read_lock();
+    urcu_bp_read_lock();
     for (uint32_t i = 0; i < tree_count(hs->by_handle); i++) {
         pool_free_all(hs, tree_at(hs->by_handle, i, NULL));
     }
-    urcu_memb_read_unlock();
+    urcu_bp_read_unlock();
     tree_free(hs->by_handle);
     if (hs->pools != NULL) {
         (void)cds_lfht_destroy(hs->pools, NULL);
@@ -67,7 +67,7 @@ void hs_free(struct hs *hs)
     hs_tables_free(hs);
     free(hs->heap);
     free(hs);
-    urcu_memb_barrier();
+    urcu_bp_barrier();
 }
 
 /* --- registration ------------------------------------------------------------------------------
@@ -233,14 +233,14 @@ static void commit_pools(struct hs *hs, struct change *c)
 {
     struct pool *pool = c->pool;
     tree_commit(&c->pools);
-    urcu_memb_read_lock();
+    urcu_bp_read_lock();
     if (c->pool_comes) {
         hs_note_release(table);
         cds_lfht_add(hs->pools, hs_hash_handle(hs, pool_name(pool)), &pool->node);
     } else {
         (void)cds_lfht_del(hs->pools, &pool->node);
     }
-    urcu_memb_read_unlock();
+    urcu_bp_read_unlock();
     hs_publish(hs->by_handle, c->pools.root);
     tree_retire(&c->pools);
     uint32_t count = hs->pool_count + (c->pool_comes ? 1 : -1u);
@@ -275,9 +275,9 @@ static void change_commit(struct hs *hs, struct change *c)
 
 static struct pool *find_pool(struct hs *hs, struct pool_handle handle)
 {
-    urcu_memb_read_lock();
+    urcu_bp_read_lock();
     struct pool *pool = hs_find_pool(hs, handle);
-    urcu_memb_read_unlock();
+    urcu_bp_read_unlock();
     return pool;
 }
 

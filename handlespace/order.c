@@ -179,7 +179,7 @@ int hs_order_edit(struct order_edit *edit, struct pool *pool, struct element *ol
     }
     uint64_t key = element_key(pool, element);
     if (key == element_key(pool, old)) {
-        edit->ring = old->ring;
+        edit->ring = has_rings(pool) ? old->ring : NULL;
         return tree_edit(&edit->put, pool->order, order_kind(pool->ops), rank, 1, key, element);
     }
     if (prepare_join(edit, pool, element) < 0) {

@@ -24,9 +24,9 @@ static int match_owner(struct cds_lfht_node *node, const void *key)
 struct owner *hs_owner_find(struct hs *hs, uint64_t ref)
 {
     struct cds_lfht_iter iter;
-    urcu_memb_read_lock();
+    urcu_bp_read_lock();
     cds_lfht_lookup(hs->owners, hash_number(hs, ref), match_owner, &ref, &iter);
-    urcu_memb_read_unlock();
+    urcu_bp_read_unlock();
     struct cds_lfht_node *node = cds_lfht_iter_get_node(&iter);
     return node != NULL ? hs_container_of(node, struct owner, node) : NULL;
 }
@@ -44,9 +44,9 @@ bool hs_owner_get(struct hs *hs, uint64_t ref, struct owner **ret)
             return false;
         }
         owner->ref = ref;
-        urcu_memb_read_lock();
+        urcu_bp_read_lock();
         cds_lfht_add(hs->owners, hash_number(hs, ref), &owner->node);
-        urcu_memb_read_unlock();
+        urcu_bp_read_unlock();
     }
     *ret = owner;
     return true;
@@ -63,9 +63,9 @@ void hs_owner_put(struct hs *hs, struct owner *owner)
     if (owner == NULL || owner->first != NULL) {
         return;
     }
-    urcu_memb_read_lock();
+    urcu_bp_read_lock();
     (void)cds_lfht_del(hs->owners, &owner->node);
-    urcu_memb_read_unlock();
+    urcu_bp_read_unlock();
     hs_defer(&owner->rcu, owner_release);
 }
 
@@ -118,9 +118,9 @@ static const struct element *owner_after(struct hs *hs, const struct owner *owne
                                          const struct hs_cursor *cursor)
 {
     struct pool_handle handle = {.octets = cursor->handle, .len = cursor->handle_len};
-    urcu_memb_read_lock();
+    urcu_bp_read_lock();
     const struct hs_element *found = hs_find(hs, handle, cursor->pe_id);
-    urcu_memb_read_unlock();
+    urcu_bp_read_unlock();
     const struct element *last = (const struct element *)(const void *)found;
     if (last != NULL && last->pub.owner_ref == owner->ref && last->seq == cursor->seq) {
         return last->link.owner.next;
@@ -159,9 +159,9 @@ static int match_home(struct cds_lfht_node *node, const void *key)
 struct home *hs_home_find(struct hs *hs, uint32_t id)
 {
     struct cds_lfht_iter iter;
-    urcu_memb_read_lock();
+    urcu_bp_read_lock();
     cds_lfht_lookup(hs->homes, hash_number(hs, id), match_home, &id, &iter);
-    urcu_memb_read_unlock();
+    urcu_bp_read_unlock();
     struct cds_lfht_node *node = cds_lfht_iter_get_node(&iter);
     return node != NULL ? hs_container_of(node, struct home, node) : NULL;
 }
@@ -176,9 +176,9 @@ bool hs_home_get(struct hs *hs, uint32_t id, struct home **ret)
         }
         home->id = id;
         hs_note_release(table);
-        urcu_memb_read_lock();
+        urcu_bp_read_lock();
         cds_lfht_add(hs->homes, hash_number(hs, id), &home->node);
-        urcu_memb_read_unlock();
+        urcu_bp_read_unlock();
     }
     *ret = home;
     return true;
@@ -195,9 +195,9 @@ void hs_home_put(struct hs *hs, struct home *home)
     if (home == NULL || home->count > 0) {
         return;
     }
-    urcu_memb_read_lock();
+    urcu_bp_read_lock();
     (void)cds_lfht_del(hs->homes, &home->node);
-    urcu_memb_read_unlock();
+    urcu_bp_read_unlock();
     hs_defer(&home->rcu, home_release);
 }
 
@@ -244,9 +244,9 @@ static const struct element *home_after(struct hs *hs, const struct home *home,
                                         const struct hs_cursor *cursor)
 {
     struct pool_handle handle = {.octets = cursor->handle, .len = cursor->handle_len};
-    urcu_memb_read_lock();
+    urcu_bp_read_lock();
     const struct hs_element *found = hs_find(hs, handle, cursor->pe_id);
-    urcu_memb_read_unlock();
+    urcu_bp_read_unlock();
     const struct element *last = (const struct element *)(const void *)found;
     if (last != NULL && last->pub.home_id == home->id && last->seq == cursor->seq) {
         return last->home_next;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * RCU as the handlespace uses it: liburcu's memb flavour, publication by C11 atomics.
+ * RCU as the handlespace uses it: liburcu's bp flavour, publication by C11 atomics. A reader of
+ * this flavour makes no system call, whatever the writer does: the end of a grace period polls,
+ * where the others let the last reader wake it by a futex.
  *
  * A thread checker does not see the synchronisation inside liburcu. Two notes tell it: what a
  * reader did before it left its read section, and what the writer did before it handed an object
@@ -14,7 +16,7 @@
 #include <stdint.h>
 
 #define _LGPL_SOURCE
-#include <urcu/urcu-memb.h>
+#include <urcu/urcu-bp.h>
 
 #include <urcu/rculfhash.h>
 
@@ -49,7 +51,7 @@ extern char hs_tsan_grace, hs_tsan_table;
 static inline void hs_defer(struct rcu_head *head, void (*fn)(struct rcu_head *))
 {
     hs_note_release(grace);
-    urcu_memb_call_rcu(head, fn);
+    urcu_bp_call_rcu(head, fn);
 }
 
 #endif

@@ -62,19 +62,21 @@ static void take_weight(const struct policy_choice *choice, struct element *elem
         less = seen > step ? seen - step : 1;
     } while (!__atomic_compare_exchange_n(&element->standing, &seen, less, false, __ATOMIC_RELAXED,
                                           __ATOMIC_RELAXED));
-    tree_tighten(path, less);
+    if (path->depth > 0) {
+        tree_tighten(path, less);
+    }
 }
 
 /* The element at a point of the line, and its stretch; NULL: it hit a gap. */
-static struct element *element_at(const struct policy_choice *choice, uint64_t point,
-                                  struct tree_walk *path, struct stretch *ret)
+static const struct element *element_at(const struct policy_choice *choice, uint64_t point,
+                                        struct tree_walk *path, struct stretch *ret)
 {
     uint64_t offset;
     if (choice->ops->weight == NULL) {
         *ret = (struct stretch){.from = point, .len = 1};
         return tree_at(choice->order, (uint32_t)point, NULL);
     }
-    struct element *element = tree_seek_sum(path, choice->order, point, &offset);
+    const struct element *element = tree_seek_sum(path, choice->order, point, &offset);
     if (element == NULL) {
         return NULL;
     }
@@ -123,42 +125,51 @@ static size_t take_a_row(const struct policy_choice *choice, struct rnd *rnd, si
     return got;
 }
 
-size_t policy_select_drawn(const struct policy_choice *choice)
+/* What chance finds, until enough are there or it finds no more. `lead`: the way to the first. */
+static size_t draw(const struct policy_choice *choice, struct rnd *rnd, struct tree_walk *lead)
 {
-    struct rnd rnd = choice->rnd;
     uint64_t line = line_of(choice);
     size_t got = 0;
     unsigned gaps = 0;
     struct out out;
     out.n = 0;
     out.sum = 0;
-    while (got < choice->count && line > out.sum) {
+    while (got < choice->count && line > out.sum && out.n < OUT_MAX && gaps < GAPS_MAX) {
         struct tree_walk path;
         struct stretch stretch;
         unsigned place;
-        if (out.n == OUT_MAX || gaps == GAPS_MAX) {
-            return take_a_row(choice, &rnd, got);
-        }
-        uint64_t point = past_out(&out, rnd_below(&rnd, line - out.sum), &place);
-        struct element *element = element_at(choice, point, &path, &stretch);
-        bool moved = choice->ops->step != NULL && element != NULL &&
-                     policy_taken(choice, got, &element->pub);
-        if (element == NULL || moved) {
+        uint64_t point = past_out(&out, rnd_below(rnd, line - out.sum), &place);
+        const struct element *element = element_at(choice, point, &path, &stretch);
+        if (element == NULL ||
+            (choice->ops->step != NULL && policy_taken(choice, got, &element->pub))) {
             gaps++;
             line = line_of(choice);
             continue;
         }
         if (policy_passes(choice, &element->pub)) {
             choice->ret[got++] = &element->pub;
-            if (choice->ops->step != NULL && got == 1) {
-                take_weight(choice, element, &path);
-                line = line_of(choice);
-                stretch.len = __atomic_load_n(&element->standing, __ATOMIC_RELAXED);
+            if (got == 1 && choice->ops->step != NULL) {
+                *lead = path;
             }
         }
         if (got < choice->count) {
             take_out(&out, place, stretch);
         }
+    }
+    /* All that is left of the line is out: nobody else can be drawn. */
+    return got < choice->count && (line > out.sum || choice->ops->step != NULL)
+               ? take_a_row(choice, rnd, got)
+               : got;
+}
+
+size_t policy_select_drawn(const struct policy_choice *choice)
+{
+    struct rnd rnd = choice->rnd;
+    struct tree_walk lead = {.depth = 0};
+    size_t got = draw(choice, &rnd, &lead);
+    if (got > 0 && choice->ops->step != NULL) {
+        /* Not before the end: it moves what stands behind it on the line. */
+        take_weight(choice, (struct element *)(uintptr_t)choice->ret[0], &lead);
     }
     return got;
 }

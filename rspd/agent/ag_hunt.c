@@ -342,7 +342,7 @@ void ag_local_registrar(struct ag *ag, uint32_t id, struct hs *hs, struct tm_us 
     ag->local_id = hs != NULL ? id : 0;
     ag_share(ag);
     if (gone) {
-        urcu_memb_synchronize_rcu(); /* the caller may free the earlier one now */
+        urcu_bp_synchronize_rcu(); /* the caller may free the earlier one now */
     }
     if (hs != NULL) {
         struct ag_peer peer = {.assoc = LOCAL_ASSOC, .id = id};

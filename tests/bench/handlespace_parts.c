@@ -195,7 +195,7 @@ static int match_key(struct cds_lfht_node *node, const void *key)
 static double fill_table(uint32_t n)
 {
     struct cds_lfht *table = cds_lfht_new_flavor(
-        16, 16, 0, CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING, &urcu_memb_flavor, NULL);
+        16, 16, 0, CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING, &urcu_bp_flavor, NULL);
     struct key_node **nodes = calloc(n, sizeof(void *));
     NEED(table != NULL && nodes != NULL);
     int64_t begin = now_ns();
@@ -205,18 +205,18 @@ static double fill_table(uint32_t n)
         NEED(nodes[i] != NULL);
         nodes[i]->id = bench_id(i);
         rnd_seed(&rnd, nodes[i]->id);
-        urcu_memb_read_lock();
+        urcu_bp_read_lock();
         (void)cds_lfht_add_unique(table, (unsigned long)rnd_next(&rnd), match_key, &nodes[i]->id,
                                   &nodes[i]->node);
-        urcu_memb_read_unlock();
+        urcu_bp_read_unlock();
     }
     double rate = n * 1e9 / (double)(now_ns() - begin);
-    urcu_memb_read_lock();
+    urcu_bp_read_lock();
     for (uint32_t i = 0; i < n; i++) {
         (void)cds_lfht_del(table, &nodes[i]->node);
     }
-    urcu_memb_read_unlock();
-    urcu_memb_synchronize_rcu();
+    urcu_bp_read_unlock();
+    urcu_bp_synchronize_rcu();
     for (uint32_t i = 0; i < n; i++) {
         free(nodes[i]);
     }
@@ -359,7 +359,7 @@ static double per_element(uint32_t policy, uint32_t n, bool both)
 {
     const struct hs_limits none = {0};
     struct rnd rnd = {.state = 9};
-    urcu_memb_barrier();
+    urcu_bp_barrier();
     (void)malloc_trim(0);
     struct mallinfo2 before = mallinfo2();
     struct hs *hs = hs_new(&none, 7);
@@ -367,7 +367,7 @@ static double per_element(uint32_t policy, uint32_t n, bool both)
     for (uint32_t i = 0; i < n; i++) {
         (void)bench_register(hs, "p", policy, bench_id(i), (uint32_t)rnd_next(&rnd), both);
     }
-    urcu_memb_barrier();
+    urcu_bp_barrier();
     struct mallinfo2 after = mallinfo2();
     double each = (double)(after.uordblks + after.hblkhd - before.uordblks - before.hblkhd) / n;
     hs_free(hs);

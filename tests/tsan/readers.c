@@ -6,14 +6,15 @@
 #include <stdatomic.h>
 
 #include "common/rnd.h"
+#include "handlespace/policy.h"
 #include "tests/tsan/tsan.h"
 
 #define READERS  3
-#define CHANGES  6000
+#define CHANGES  8000
 #define ELEMENTS 100
 
-static const char *const POOLS[] = {"rr", "lu", "rand"};
-static const uint32_t POLICIES[] = {POLICY_RR, POLICY_LU, POLICY_RAND};
+#define KINDS 16 /* a pool for each policy */
+
 static const struct ip_address ADDRESS = {.family = IP_V4, .octets = {10, 1, 1, 1}};
 static atomic_bool done;
 static struct hs *hs;
@@ -23,15 +24,15 @@ static void *read_on(void *arg)
     uint64_t *rounds = (uint64_t *)arg;
     hs_thread_register();
     do {
-        for (int p = 0; p < 3; p++) {
+        for (size_t p = 0; p < KINDS; p++) {
             const struct hs_element *found[8];
             struct hs_cursor cursor = {0};
             hs_read_begin();
-            size_t n = hs_select(hs, pool_handle_of(POOLS[p]), 8, NULL, NULL, found);
+            size_t n = hs_select(hs, pool_handle_of(policy_info_at(p)->name), 8, NULL, NULL, found);
             for (size_t i = 0; i < n; i++) {
                 CHECK(found[i]->user.port == 80 && found[i]->user.addresses[0].octets[0] == 10);
             }
-            const struct hs_element *e = hs_find(hs, pool_handle_of(POOLS[p]), 5);
+            const struct hs_element *e = hs_find(hs, pool_handle_of(policy_info_at(p)->name), 5);
             CHECK(e == NULL || e->pe_id == 5);
             (void)hs_checksum(hs, 0xa1b2c3d4);
             for (int i = 0; i < 20 && hs_element_next(hs, &cursor) != NULL; i++) {
@@ -46,19 +47,21 @@ static void *read_on(void *arg)
 
 static void change(struct rnd *rnd, struct tm_us now)
 {
-    uint32_t which = (uint32_t)rnd_below(rnd, 3);
+    uint32_t which = (uint32_t)rnd_below(rnd, KINDS);
+    const struct policy_info *info = policy_info_at(which);
     struct pool_element pe = {.pe_id = 1 + (uint32_t)rnd_below(rnd, ELEMENTS),
                               .home_id = 0xa1b2c3d4};
     if (rnd_below(rnd, 3) == 0) {
-        (void)hs_deregister(hs, pool_handle_of(POOLS[which]), pe.pe_id);
+        (void)hs_deregister(hs, pool_handle_of(info->name), pe.pe_id);
         return;
     }
     pe.user = (struct transport){
         .protocol = TRANSPORT_TCP, .port = 80, .address_count = 1, .addresses = &ADDRESS};
-    pe.policy = (struct policy){.type = POLICIES[which],
-                                .word_count = POLICIES[which] == POLICY_LU ? 1 : 0};
-    pe.policy.words[0] = (uint32_t)rnd_below(rnd, 50);
-    (void)hs_register(hs, pool_handle_of(POOLS[which]), &pe, -1, 0, now);
+    pe.policy = (struct policy){.type = info->type, .word_count = info->word_count};
+    for (int i = 0; i < 4; i++) {
+        pe.policy.words[i] = (uint32_t)rnd_below(rnd, 50);
+    }
+    (void)hs_register(hs, pool_handle_of(info->name), &pe, -1, 0, now);
 }
 
 int main(void)
@@ -68,7 +71,7 @@ int main(void)
     struct rnd rnd;
     const struct hs_limits limits = {0};
     hs = hs_new(&limits, 7);
-    CHECK(hs != NULL);
+    CHECK(hs != NULL && policy_info_at(KINDS - 1) != NULL && policy_info_at(KINDS) == NULL);
     for (int i = 0; i < READERS; i++) {
         CHECK(pthread_create(&threads[i], NULL, read_on, &rounds[i]) == 0);
     }
