@@ -37,6 +37,8 @@ struct daemon {
     struct daemon_options options;
     struct loop *loop;
     struct tm_us started;
+    struct tm_us wall_at; /* the round in which the wall clock was read last … */
+    uint64_t wall_us;     /* … and what it said; 0: never */
     struct rnd rnd;
     struct eventlog *log;
     int lock_fd;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "rspd/daemon_internal.h"
 #include "wire/asap.h"
@@ -258,9 +259,22 @@ void machines_role(struct daemon *d)
 /* --- carrying out --------------------------------------------------------------------------------
  */
 
+/** The wall clock of this round of the loop, read once in it. */
+static uint64_t round_wall_us(struct daemon *d)
+{
+    struct tm_us now = loop_now(d->loop);
+    if (d->wall_us == 0 || now.us != d->wall_at.us) {
+        struct timespec ts;
+        (void)clock_gettime(CLOCK_REALTIME, &ts);
+        d->wall_us = (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
+        d->wall_at = now;
+    }
+    return d->wall_us;
+}
+
 static void tell_event(struct daemon *d, const struct action *a)
 {
-    (void)eventlog_add(d->log, &a->event, 0);
+    (void)eventlog_add(d->log, &a->event, round_wall_us(d));
     switch (a->event.kind) {
     case EVENT_REGISTRAR_FOUND:
     case EVENT_REGISTRAR_LOST:

@@ -66,7 +66,10 @@ static const struct layout *layout_of(uint8_t type)
 
 void asap_message_init(struct asap_message *msg, enum asap_type type)
 {
-    memset(msg, 0, offsetof(struct asap_message, scratch));
+    /* Not the elements, but for the first one: they are many, and each is set as it is counted. */
+    memset(msg, 0, offsetof(struct asap_message, elements) + sizeof(msg->elements[0]));
+    memset(&msg->transport_count, 0,
+           offsetof(struct asap_message, scratch) - offsetof(struct asap_message, transport_count));
     msg->type = (uint8_t)type;
 }
 

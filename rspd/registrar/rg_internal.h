@@ -123,20 +123,10 @@ struct rg_reporter {
     uint64_t principal;
     struct tm_us at;
 };
-struct rg_pe {
+struct rg_pe { /* in an order that leaves no holes: there is one for each element */
     struct rg_node node;
     struct rg_timer timer;
-    enum rg_pe_state state;
-    bool by_report;   /* PENDING because somebody reported it */
-    uint8_t disputes; /* lately: each time it was asked */
     struct tm_us disputed_since;
-    bool registered; /* over an association with us: not just taken over */
-    bool disputed;   /* PENDING because another registrar claims it: it is not ours meanwhile */
-    bool foreign;    /* another registrar's, only reported here: asked (PENDING), or remembered
-                        while its reports count (WAIT) */
-    bool adopting;   /* it has not registered here: `assoc` is found when it is asked, with H */
-    uint8_t reporter_count;
-    uint8_t reporter_size;
     struct rg_reporter *reporters;
     struct tm_us first_report;
     struct tm_us asked;
@@ -145,6 +135,16 @@ struct rg_pe {
     uint64_t assoc;
     uint32_t pe_id;
     uint16_t handle_len;
+    uint8_t disputes; /* lately: each time it was asked */
+    uint8_t reporter_count;
+    uint8_t reporter_size;
+    enum rg_pe_state state : 2;
+    bool by_report : 1;  /* PENDING because somebody reported it */
+    bool registered : 1; /* over an association with us: not just taken over */
+    bool disputed : 1;   /* PENDING because another registrar claims it: it is not ours meanwhile */
+    bool foreign : 1;    /* another registrar's, only reported here: asked (PENDING), or remembered
+                            while its reports count (WAIT) */
+    bool adopting : 1;   /* it has not registered here: `assoc` is found when it is asked, with H */
     uint8_t handle[];
 };
 
