@@ -81,7 +81,8 @@ struct asap_message {
     struct ip_address scratch[ASAP_ADDRESSES];
 };
 
-/** Clears what decode or an encoder's caller sets, not the scratch space. */
+/** Clears what decode or an encoder's caller sets, of the elements the first one only (they are
+ * many, and each is set as a whole when it is counted), and not the scratch space. */
 void asap_message_init(struct asap_message *msg, enum asap_type type);
 
 /**

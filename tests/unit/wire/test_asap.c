@@ -409,14 +409,14 @@ Test(asap, a_message_fits)
     cr_assert_leq(sizeof(struct wire_report), 256);
 }
 
-Test(asap, init_leaves_only_the_scratch_space)
+Test(asap, init_leaves_the_scratch_space_and_further_elements)
 {
     memset(&msg, 0xff, sizeof(msg));
     asap_message_init(&msg, ASAP_COOKIE);
     cr_assert_eq(msg.type, ASAP_COOKIE);
     cr_assert_eq(msg.flags, 0);
     cr_assert_eq(msg.element_count, 0);
-    cr_assert_eq(msg.elements[127].asap.protocol, TRANSPORT_NONE);
+    cr_assert_eq(msg.elements[0].asap.protocol, TRANSPORT_NONE);
     cr_assert_eq(msg.transport_count, 0);
     cr_assert_eq(msg.cause_count, 0);
     cr_assert_eq(msg.scratch_used, 0);
