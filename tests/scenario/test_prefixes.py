@@ -25,6 +25,7 @@ def test_registrar_refuses_hosts_of_other_prefixes(world, settings):
     assert host.pes("web") == [] and registrar.pes("web") == []
     assert "from 10.52.0.2 refused" in registrar.daemon.output()
     server = host.http_server("t", 8081, pool="web", env={"RSP_LOG": "stderr"})
-    assert "did not join" in server.output() and "prefix" in server.output(), server.output()
+    rsp.wait_until(lambda: "did not join" in server.output(), 20, "the refusal")
+    assert "prefix" in server.output(), server.output()
     if "[Pool" in settings:  # other pools are open
         assert host.rspctl("register", "other", "--port", 8080).returncode == 0
