@@ -566,3 +566,19 @@ Test(registrar, types_and_states)
         }
     }
 }
+
+/* asap.md §6 */
+Test(registrar, defaults)
+{
+    struct rg_settings s;
+    rg_settings_default(&s);
+    cr_assert_eq(s.keep_alive_ms, 5000);
+    cr_assert_eq(s.keep_alive_timeout_ms, 5000);
+    cr_assert_eq(s.announce_ms, 1000);
+    cr_assert(s.keep_alive_pe_id);
+    cr_assert(s.tell_expired);
+    cr_assert_eq(s.max_bad_pe_reports, 3);
+    cr_assert_eq(s.items_default, 3);
+    cr_assert_eq(s.handle_max, 32);
+    cr_assert_eq(s.update_ms, 100);
+}
