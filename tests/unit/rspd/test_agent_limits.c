@@ -57,7 +57,7 @@ Test(agent_limits, addresses)
     cr_assert_eq(fx->ag->home.address_count, AG_ADDRESSES_MAX);
     cr_assert(ip_address_equal(&fx->ag->home.addresses[7], &list[27]));
     ag_host_addresses(fx->ag, list, 64, fx->now);
-    cr_assert_eq(fx->ag->host_count, AG_HOST_ADDRESSES_MAX);
+    cr_assert_eq(fx->ag->view.host_count, AG_HOST_ADDRESSES_MAX);
     fx_free(fx);
 }
 
