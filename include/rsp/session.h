@@ -485,17 +485,6 @@ ssize_t rsp_read(int sd, void *buffer, size_t size);
  */
 void rsp_print_notification(const union rserpool_notification *notification, FILE *file);
 
-/**
- * State what a session is doing.
- *
- * The text appears where sessions are listed.
- * @param sd      a session socket
- * @param session 0, or the session on a SOCK_SEQPACKET server
- * @param text    at most 127 octets
- * @return 0, or -1 with errno: EBADF, EINVAL
- */
-int rsp_csp_setstatus(int sd, rserpool_session_t session, const char *text);
-
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Messages over kernel SCTP, one-to-one sockets (RFC 6458 section 4). */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/sctp.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "librsp/basic_internal.h"
+#include "librsp/channel.h"
+#include "librsp/control.h"
+
+/* A peer that is silent for about two seconds is given up (transport.md 2.6). */
+#define RTO_INITIAL_MS 500
+#define RTO_MIN_MS     100
+#define RTO_MAX_MS     500
+#define HEARTBEAT_MS   500
+#define PATH_MAX_RXT   2
+#define ASSOC_MAX_RXT  3
+#define INIT_ATTEMPTS  3
+#define STREAMS        16
+
+bool sctp_available(void)
+{
+    static _Atomic int known; /* 0: not asked, 1: yes, 2: no */
+    if (known == 0) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP);
+        known = fd >= 0 ? 1 : 2;
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+    }
+    return known == 1;
+}
+
+static int set(int fd, int name, const void *value, size_t size)
+{
+    return setsockopt(fd, IPPROTO_SCTP, name, value, (socklen_t)size) == 0 ? 0 : -errno;
+}
+
+static uint32_t or_default(uint32_t value, uint32_t fallback)
+{
+    return value != 0 ? value : fallback;
+}
+
+static int tune_timers(int fd, const struct channel_setup *setup)
+{
+    /* The times above give two seconds; another detection time stretches them all. */
+    uint32_t scale = setup->detection_ms;
+    struct sctp_rtoinfo rto = {
+        .srto_initial = or_default(setup->sctp.sp_rto_initial, RTO_INITIAL_MS * scale / 2000),
+        .srto_min = or_default(setup->sctp.sp_rto_min, RTO_MIN_MS * scale / 2000),
+        .srto_max = or_default(setup->sctp.sp_rto_max, RTO_MAX_MS * scale / 2000)};
+    struct sctp_assocparams assoc = {
+        .sasoc_asocmaxrxt = (uint16_t)or_default(setup->sctp.sp_assoc_max_rxt, ASSOC_MAX_RXT)};
+    struct sctp_paddrparams path;
+    memset(&path, 0, sizeof(path));
+    path.spp_flags = SPP_HB_ENABLE;
+    path.spp_hbinterval = or_default(setup->sctp.sp_hbinterval, HEARTBEAT_MS * scale / 2000);
+    path.spp_pathmaxrxt = (uint16_t)or_default(setup->sctp.sp_path_max_rxt, PATH_MAX_RXT);
+    int r = set(fd, SCTP_RTOINFO, &rto, sizeof(rto));
+    r = r == 0 ? set(fd, SCTP_ASSOCINFO, &assoc, sizeof(assoc)) : r;
+    return r == 0 ? set(fd, SCTP_PEER_ADDR_PARAMS, &path, sizeof(path)) : r;
+}
+
+int sctp_tune(int fd, const struct channel_setup *setup)
+{
+    int on = 1;
+    int off = 0;
+    struct sctp_initmsg init = {.sinit_num_ostreams = STREAMS,
+                                .sinit_max_instreams = STREAMS,
+                                .sinit_max_attempts = INIT_ATTEMPTS,
+                                .sinit_max_init_timeo = 1000};
+    struct sctp_sack_info sack = {.sack_delay = 0, .sack_freq = 1};
+    int r = set(fd, SCTP_NODELAY, &on, sizeof(on));
+    r = r == 0 ? set(fd, SCTP_RECVRCVINFO, &on, sizeof(on)) : r;
+    r = r == 0 ? set(fd, SCTP_INITMSG, &init, sizeof(init)) : r;
+    r = r == 0 ? set(fd, SCTP_DELAYED_SACK, &sack, sizeof(sack)) : r;
+    if (r == 0) {
+        (void)set(fd, SCTP_I_WANT_MAPPED_V4_ADDR, &off, sizeof(off)); /* IPv6 sockets only */
+    }
+    return r == 0 ? tune_timers(fd, setup) : r;
+}
+
+void sctp_parameters(int fd, struct rserpool_session_parameters *ret)
+{
+    struct sctp_rtoinfo rto;
+    struct sctp_assocparams assoc;
+    struct sctp_paddrparams path;
+    socklen_t len = sizeof(rto);
+    memset(&rto, 0, sizeof(rto));
+    memset(&assoc, 0, sizeof(assoc));
+    memset(&path, 0, sizeof(path));
+    if (getsockopt(fd, IPPROTO_SCTP, SCTP_RTOINFO, &rto, &len) == 0) {
+        ret->sp_rto_initial = rto.srto_initial;
+        ret->sp_rto_min = rto.srto_min;
+        ret->sp_rto_max = rto.srto_max;
+    }
+    len = sizeof(assoc);
+    if (getsockopt(fd, IPPROTO_SCTP, SCTP_ASSOCINFO, &assoc, &len) == 0) {
+        ret->sp_assoc_max_rxt = assoc.sasoc_asocmaxrxt;
+    }
+    len = sizeof(path);
+    if (getsockopt(fd, IPPROTO_SCTP, SCTP_PEER_ADDR_PARAMS, &path, &len) == 0) {
+        ret->sp_path_max_rxt = path.spp_pathmaxrxt;
+        ret->sp_hbinterval = path.spp_hbinterval;
+    }
+}
+
+/** Addresses in the packed form; returns how many, and their octets in *ret_len. */
+static int pack(const struct lp_pe *pe, uint8_t *out, socklen_t *ret_len)
+{
+    socklen_t used = 0;
+    int count = 0;
+    for (uint8_t i = 0; i < pe->address_count; i++) {
+        const struct ip_address *a = &pe->addresses[i];
+        if (a->family == IP_V4) {
+            struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(pe->port)};
+            memcpy(&in.sin_addr, a->octets, 4);
+            memcpy(out + used, &in, sizeof(in));
+            used += sizeof(in);
+        } else {
+            struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(pe->port)};
+            memcpy(&in6.sin6_addr, a->octets, 16);
+            memcpy(out + used, &in6, sizeof(in6));
+            used += sizeof(in6);
+        }
+        count++;
+    }
+    *ret_len = used;
+    return count;
+}
+
+int sctp_connect_to(int fd, const struct lp_pe *pe)
+{
+    _Alignas(struct sockaddr_in6) uint8_t packed[8 * sizeof(struct sockaddr_in6)];
+    socklen_t len;
+    int domain = AF_INET;
+    socklen_t domain_len = sizeof(domain);
+    struct lp_pe fit = *pe;
+    (void)getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &domain_len);
+    if (domain == AF_INET) {
+        fit.address_count = 0;
+        for (uint8_t i = 0; i < pe->address_count; i++) {
+            if (pe->addresses[i].family == IP_V4) {
+                fit.addresses[fit.address_count++] = pe->addresses[i];
+            }
+        }
+    }
+    int count = pack(&fit, packed, &len);
+    if (count == 0) {
+        return -EAFNOSUPPORT;
+    }
+    (void)count;
+    if (setsockopt(fd, IPPROTO_SCTP, SCTP_SOCKOPT_CONNECTX, packed, len) < 0 &&
+        errno != EINPROGRESS) {
+        return -errno;
+    }
+    return 0;
+}
+
+int sctp_bind_more(int fd, const struct sockaddr *addrs, int count)
+{
+    const uint8_t *p = (const uint8_t *)addrs;
+    for (int i = 0; i < count; i++) {
+        sa_family_t family;
+        memcpy(&family, p, sizeof(family));
+        socklen_t len =
+            family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+        if (setsockopt(fd, IPPROTO_SCTP, SCTP_SOCKOPT_BINDX_ADD, p, len) != 0) {
+            return -errno;
+        }
+        p += len;
+    }
+    return 0;
+}
+
+int sctp_send_message(struct channel *ch, const void *data, size_t len, uint32_t ppid_n16,
+                      uint16_t stream, uint32_t ttl_ms, bool unordered)
+{
+    struct sctp_sndrcvinfo info = {.sinfo_stream = stream,
+                                   .sinfo_flags = unordered ? SCTP_UNORDERED : 0,
+                                   .sinfo_ppid = ppid_n16,
+                                   .sinfo_timetolive = ttl_ms};
+    union {
+        struct cmsghdr head;
+        uint8_t octets[CMSG_SPACE(sizeof(info))];
+    } control = {.octets = {0}};
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = &control,
+                         .msg_controllen = sizeof(control.octets)};
+    control.head.cmsg_level = IPPROTO_SCTP;
+    control.head.cmsg_type = SCTP_SNDRCV;
+    control.head.cmsg_len = CMSG_LEN(sizeof(info));
+    memcpy(CMSG_DATA(&control.head), &info, sizeof(info));
+    for (;;) {
+        if (sendmsg(ch->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) {
+            return 0;
+        }
+        if (errno != EINTR) {
+            return errno == ENOMEM || errno == ENOBUFS ? -EAGAIN : -errno;
+        }
+    }
+}
+
+/** PPID and stream that came with a piece. */
+static void read_info(struct msghdr *msg, struct channel *ch)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
+        if (c->cmsg_level == IPPROTO_SCTP && c->cmsg_type == SCTP_RCVINFO) {
+            struct sctp_rcvinfo info;
+            memcpy(&info, CMSG_DATA(c), sizeof(info));
+            ch->ppid = ntohl(info.rcv_ppid);
+            ch->stream = info.rcv_sid;
+        }
+    }
+}
+
+/** One piece from the kernel; > 0, 0 at the end, -errno. */
+static ssize_t receive(struct channel *ch, void *buffer, size_t size, int *ret_flags)
+{
+    union {
+        struct cmsghdr head;
+        uint8_t octets[CMSG_SPACE(sizeof(struct sctp_rcvinfo)) + 64];
+    } control;
+    struct iovec iov = {.iov_base = buffer, .iov_len = size};
+    for (;;) {
+        struct msghdr msg = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control.octets)};
+        ssize_t n = recvmsg(ch->fd, &msg, MSG_DONTWAIT);
+        if (n >= 0) {
+            read_info(&msg, ch);
+            *ret_flags = msg.msg_flags;
+            return n;
+        }
+        if (errno != EINTR) {
+            return errno == ENOTCONN || errno == EPIPE ? -ECONNRESET : -errno;
+        }
+    }
+}
+
+ssize_t sctp_recv_message(struct channel *ch, void *buffer, size_t size, struct channel_in *ret)
+{
+    *ret = (struct channel_in){.kind = CHANNEL_DATA};
+    for (;;) {
+        int flags = 0;
+        ssize_t n = receive(ch, buffer, size, &flags);
+        if (n < 0) {
+            return n;
+        }
+        if ((flags & MSG_NOTIFICATION) != 0) {
+            continue;
+        }
+        if (n == 0) {
+            ret->kind = CHANNEL_END;
+            return 0;
+        }
+        bool whole = (flags & MSG_EOR) != 0;
+        ch->in_message = !whole;
+        int r = channel_progress(ch, (size_t)n);
+        if (whole) {
+            ch->message_len = 0;
+        }
+        if (r == 0 && ch->ppid == CONTROL_PPID) {
+            r = channel_collect(ch, buffer, (size_t)n);
+            if (r == 0 && !whole) {
+                continue;
+            }
+            ret->kind = CHANNEL_CONTROL;
+            ret->control = ch->control;
+            ret->control_len = ch->control_len;
+            return r;
+        }
+        ret->ppid = htonl(ch->ppid);
+        ret->stream = ch->stream;
+        ret->whole = whole;
+        ch->delivered += whole;
+        return r == 0 ? n : r;
+    }
+}
+
+int sctp_local(int fd, uint8_t *out, int max)
+{
+    struct sockaddr *addrs = NULL;
+    int count = sctp_getladdrs(fd, 0, &addrs);
+    const uint8_t *p = (const uint8_t *)addrs;
+    size_t used = 0;
+    count = count > max ? max : count;
+    for (int i = 0; i < count; i++) {
+        sa_family_t family;
+        memcpy(&family, p, sizeof(family));
+        size_t len = family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+        memcpy(out + used, p, len);
+        used += len;
+        p += len;
+    }
+    if (addrs != NULL) {
+        sctp_freeladdrs(addrs);
+    }
+    return count > 0 ? count : 0;
+}

@@ -1,0 +1,644 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Messages in and out of sessions. */
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "librsp/control.h"
+#include "librsp/sd.h"
+
+#define CLOSE_FLUSH_MS 2000
+
+/* Where a receive call puts what it finds. */
+struct into {
+    void *buffer;
+    size_t size;
+    struct rsp_sndrcvinfo *info;
+    int *flags;
+    bool data_only; /* rsp_recv(): the rest is passed over */
+};
+
+static void describe(const struct into *into, rserpool_session_t session, uint32_t pe_id,
+                     uint32_t ppid, uint16_t stream, int flags)
+{
+    if (into->info != NULL) {
+        *into->info = (struct rsp_sndrcvinfo){.rinfo_session = session,
+                                              .rinfo_ppid = ppid,
+                                              .rinfo_pe_id = pe_id,
+                                              .rinfo_stream = stream};
+    }
+    *into->flags |= flags;
+}
+
+/** The oldest notification; its length, or 0: there is none. */
+static ssize_t give_notice(struct sd *sd, const struct into *into)
+{
+    union rserpool_notification n;
+    if (!into->data_only && sd->notices != NULL && into->size < sizeof(n)) {
+        return -EMSGSIZE;
+    }
+    while (notice_take(sd, &n)) {
+        if (!into->data_only) {
+            memcpy(into->buffer, &n, sizeof(n));
+            describe(into, 0, 0, 0, 0, MSG_RSERPOOL_NOTIFICATION | MSG_EOR);
+            return sizeof(n);
+        }
+    }
+    return 0;
+}
+
+/** The state that an echo has brought; its length, or 0. What does not fit follows. */
+static ssize_t give_echo(struct peer *peer, const struct into *into)
+{
+    if (peer->echo == NULL) {
+        return 0;
+    }
+    size_t len = peer->echo_len;
+    if (!into->data_only) {
+        size_t part = len < into->size ? len : into->size;
+        memcpy(into->buffer, peer->echo, part);
+        describe(into, peer->id, 0, htonl(CONTROL_PPID), 0,
+                 MSG_RSERPOOL_COOKIE_ECHO | (part == len ? MSG_EOR : 0));
+        if (part < len) {
+            memmove(peer->echo, peer->echo + part, len - part);
+            peer->echo_len = (uint32_t)(len - part);
+            return (ssize_t)part;
+        }
+    }
+    free(peer->echo);
+    peer->echo = NULL;
+    peer->echo_len = 0;
+    return into->data_only ? 0 : (ssize_t)len;
+}
+
+/* --- a user's -----------------------------------------------------------------------------------
+ */
+
+/** One try; > 0, 0: the end, -EAGAIN: wait, -errno. */
+static ssize_t user_try(struct sd *sd, const struct into *into)
+{
+    struct channel_in in;
+    for (;;) {
+        int error = 0;
+        user_work(sd);
+        ssize_t n = give_notice(sd, into);
+        if (n != 0) {
+            return n;
+        }
+        if ((error = user_told(sd)) != 0) {
+            return error;
+        }
+        struct channel *ch = user_channel(sd, &error);
+        if (ch == NULL) {
+            return error == -EPIPE ? 0 : error;
+        }
+        n = channel_recv(ch, into->buffer, into->size, &in);
+        if (n > 0) {
+            user_heard(sd);
+            describe(into, 0, user_pe_id(sd), in.ppid, in.stream, in.whole ? MSG_EOR : 0);
+            return n;
+        }
+        if (n == 0 && in.kind == CHANNEL_CONTROL) {
+            n = user_control(sd, &in);
+        } else if (n == 0) {
+            user_lost(sd, 0);
+            continue;
+        }
+        if (n == -EAGAIN) {
+            return n;
+        }
+        if (n < 0) {
+            user_lost(sd, (int)n);
+        }
+    }
+}
+
+/* --- an element's -------------------------------------------------------------------------------
+ */
+
+/** One try on one session. */
+static ssize_t peer_try(struct sd *sd, struct peer *peer, const struct into *into)
+{
+    struct channel_in in;
+    for (;;) {
+        ssize_t n = give_echo(peer, into);
+        if (n != 0) {
+            return n;
+        }
+        if (peer->ended) {
+            return 0;
+        }
+        n = channel_recv(&peer->ch, into->buffer, into->size, &in);
+        if (n > 0) {
+            peer->heard = true;
+            describe(into, peer->id, 0, in.ppid, in.stream, in.whole ? MSG_EOR : 0);
+            return n;
+        }
+        if (n == 0 && in.kind == CHANNEL_END) {
+            peer->ended = true;
+            return 0;
+        }
+        if (n == 0) {
+            n = peer_control(sd, peer, &in);
+        }
+        if (n < 0) {
+            return n;
+        }
+        if (sd->notices != NULL && !into->data_only) {
+            return give_notice(sd, into); /* a refused cookie comes before the messages */
+        }
+    }
+}
+
+static ssize_t accepted_try(struct sd *sd, const struct into *into)
+{
+    struct peer *peer = sd->peer;
+    ssize_t n = give_notice(sd, into);
+    if (channel_queued(&peer->ch) && !peer->ended) {
+        int r = channel_flush(&peer->ch);
+        peer_want_out(sd, peer, r == -EAGAIN);
+    }
+    n = n != 0 ? n : peer_try(sd, peer, into);
+    if (n < 0 && n != -EAGAIN && !peer->ended) {
+        peer->ended = true; /* said once as an error, then as the end */
+        sd_unwatch(sd, peer->ch.fd);
+        channel_close(&peer->ch, true);
+    }
+    sd_ready(sd,
+             sd->notices != NULL || peer->echo != NULL || peer->ended || channel_ready(&peer->ch));
+    return n;
+}
+
+/** One try on a server with many sessions: whichever has something. */
+static ssize_t server_try(struct sd *sd, const struct into *into)
+{
+    for (;;) {
+        ssize_t n = give_notice(sd, into);
+        if (n != 0) {
+            return n;
+        }
+        struct peer *peer = server_next(sd);
+        if (peer == NULL) {
+            if (sd->notices != NULL) {
+                continue;
+            }
+            sd_ready(sd, false);
+            return -EAGAIN;
+        }
+        n = peer_try(sd, peer, into);
+        if (n > 0) {
+            if (peer->echo != NULL || channel_ready(&peer->ch)) {
+                server_again(sd, peer);
+            }
+            return n;
+        }
+        if (n != -EAGAIN) {
+            if (n == 0) {
+                notice_shutdown(sd, peer->id);
+            }
+            server_drop(sd, peer, n < 0);
+        }
+    }
+}
+
+/* --- receiving ----------------------------------------------------------------------------------
+ */
+
+static ssize_t receive_once(struct sd *sd, const struct into *into)
+{
+    switch (sd->kind) {
+    case SD_USER:
+        return user_try(sd, into);
+    case SD_PEER:
+        return accepted_try(sd, into);
+    case SD_SERVER:
+        return sd->type == SOCK_SEQPACKET ? server_try(sd, into) : -EINVAL;
+    case SD_NEW:
+        return -ENOTCONN;
+    case SD_REQUEST:
+    default:
+        return -EBADF;
+    }
+}
+
+static ssize_t receive(struct sd *sd, const struct into *into, struct tm_us deadline)
+{
+    for (;;) {
+        ssize_t n = receive_once(sd, into);
+        if (n != -EAGAIN) {
+            return n;
+        }
+        int r = sd_wait(sd, deadline);
+        if (r != 0) {
+            return r;
+        }
+    }
+}
+
+static ssize_t ret_size(ssize_t n)
+{
+    if (n < 0) {
+        errno = (int)-n;
+        return -1;
+    }
+    return n;
+}
+
+RSP_PUBLIC ssize_t rsp_recvmsg(int fd, void *buffer, size_t size, struct rsp_sndrcvinfo *info,
+                               int *msg_flags, int timeout)
+{
+    int none = 0;
+    struct into into = {buffer, size, info, msg_flags != NULL ? msg_flags : &none, false};
+    if (buffer == NULL || size == 0) {
+        return ret_size(-EINVAL);
+    }
+    struct sd *sd = sd_get(fd);
+    if (sd == NULL) {
+        return ret_size(-EBADF);
+    }
+    bool wait = (*into.flags & MSG_DONTWAIT) == 0;
+    *into.flags = 0;
+    ssize_t n = receive(sd, &into, deadline_of(wait ? timeout : 0));
+    sd_put(sd);
+    return ret_size(n);
+}
+
+RSP_PUBLIC ssize_t rsp_recvfullmsg(int fd, void *buffer, size_t size, struct rsp_sndrcvinfo *info,
+                                   int *msg_flags, int timeout)
+{
+    struct tm_us deadline = deadline_of(timeout);
+    int in = msg_flags != NULL ? *msg_flags : 0;
+    int flags = 0;
+    size_t got = 0;
+    ssize_t n;
+    do {
+        flags = in;
+        n = rsp_recvmsg(fd, (uint8_t *)buffer + got, size - got, info, &flags,
+                        time_left_ms(deadline, -1));
+        got += n > 0 ? (size_t)n : 0;
+    } while (n > 0 && (flags & MSG_EOR) == 0 && got < size);
+    if (msg_flags != NULL) {
+        *msg_flags = flags;
+    }
+    return n <= 0 && got == 0 ? n : (ssize_t)got;
+}
+
+RSP_PUBLIC ssize_t rsp_recv(int fd, void *buffer, size_t size, int flags)
+{
+    int out = 0;
+    struct into into = {buffer, size, NULL, &out, true};
+    if (buffer == NULL || size == 0) {
+        return ret_size(-EINVAL);
+    }
+    struct sd *sd = sd_get(fd);
+    if (sd == NULL) {
+        return ret_size(-EBADF);
+    }
+    ssize_t n = receive(sd, &into, deadline_of(sd_default_timeout(sd, flags)));
+    sd_put(sd);
+    return ret_size(n);
+}
+
+RSP_PUBLIC ssize_t rsp_read(int fd, void *buffer, size_t size)
+{
+    return rsp_recv(fd, buffer, size, 0);
+}
+
+/* --- sending ------------------------------------------------------------------------------------
+ */
+
+struct out {
+    const void *data;
+    size_t size;
+    uint32_t ppid;
+    uint16_t stream;
+    uint32_t ttl;
+    bool unordered;
+};
+
+static int user_send(struct sd *sd, const struct out *out)
+{
+    for (;;) {
+        int error = 0;
+        user_work(sd);
+        if ((error = user_told(sd)) != 0) {
+            return error;
+        }
+        struct channel *ch = user_channel(sd, &error);
+        if (ch == NULL) {
+            return error;
+        }
+        int r = channel_send(ch, out->data, out->size, out->ppid, out->stream, out->ttl,
+                             out->unordered, false);
+        if (r == 0) {
+            user_sent(sd, out->data, out->size, out->ppid, out->stream);
+            return 0;
+        }
+        if (r == -EAGAIN || r == -EMSGSIZE || r == -ENOMEM || r == -EINVAL) {
+            return r;
+        }
+        user_lost(sd, r);
+    }
+}
+
+/** The session of an element's socket that a call means; NULL and -errno. */
+static struct peer *peer_of(struct sd *sd, rserpool_session_t session, int *ret_error)
+{
+    struct peer *peer = sd->kind == SD_PEER ? sd->peer
+                        : sd->kind == SD_SERVER && sd->type == SOCK_SEQPACKET
+                            ? server_peer(sd, session)
+                            : NULL;
+    *ret_error = sd->kind == SD_NEW || (sd->kind == SD_SERVER && sd->type == SOCK_STREAM)
+                     ? -ENOTCONN
+                 : peer == NULL ? -EBADF
+                                : 0;
+    if (peer != NULL && peer->ch.fd < 0) {
+        *ret_error = -EPIPE;
+        peer = NULL;
+    }
+    return peer;
+}
+
+static int peer_send(struct peer *peer, const struct out *out)
+{
+    int r = channel_send(&peer->ch, out->data, out->size, out->ppid, out->stream, out->ttl,
+                         out->unordered, false);
+    return r == -ECONNRESET ? -EPIPE : r;
+}
+
+static int send_once(struct sd *sd, rserpool_session_t session, const struct out *out,
+                     struct peer **ret_peer)
+{
+    int error = 0;
+    if (sd->kind == SD_USER) {
+        return user_send(sd, out);
+    }
+    *ret_peer = peer_of(sd, session, &error);
+    return *ret_peer != NULL ? peer_send(*ret_peer, out) : error;
+}
+
+static int wait_to_send(struct sd *sd, struct peer *peer, struct tm_us deadline)
+{
+    if (sd->kind == SD_USER) {
+        user_want_out(sd, tm_due(deadline, now_us()));
+        return user_wait(sd, deadline);
+    }
+    /* A caller that does not wait is told by the descriptor, one that does by the socket. */
+    peer_want_out(sd, peer, tm_due(deadline, now_us()));
+    struct pollfd p = {.fd = peer->ch.fd, .events = POLLOUT};
+    return sd_wait_fds(sd, &p, 1, deadline);
+}
+
+static void after_send(struct sd *sd, struct peer *peer)
+{
+    if (peer != NULL && channel_queued(&peer->ch)) {
+        peer_want_out(sd, peer, true);
+    } else if (sd->kind == SD_USER) {
+        int error = 0;
+        struct channel *ch = user_channel(sd, &error);
+        user_want_out(sd, ch != NULL && channel_queued(ch));
+    }
+}
+
+/** RSP_SEND_EOF, RSP_SEND_ABORT. */
+static int end_session(struct sd *sd, rserpool_session_t session, bool abort)
+{
+    int error = 0;
+    if (sd->kind == SD_USER) {
+        user_end(sd);
+        return 0;
+    }
+    struct peer *peer = peer_of(sd, session, &error);
+    if (peer == NULL) {
+        return error;
+    }
+    if (sd->kind == SD_SERVER) {
+        server_drop(sd, peer, abort);
+        return 0;
+    }
+    uint8_t end[16];
+    if (!abort) {
+        int len = control_write_end(end, sizeof(end));
+        (void)channel_send(&peer->ch, end, (size_t)len, htonl(CONTROL_PPID), 0, 0, false, true);
+        (void)channel_flush(&peer->ch);
+    }
+    peer->ended = true;
+    sd_unwatch(sd, peer->ch.fd);
+    channel_close(&peer->ch, abort);
+    sd_ready(sd, true);
+    return 0;
+}
+
+static ssize_t send_until(struct sd *sd, rserpool_session_t session, const struct out *out,
+                          struct tm_us deadline)
+{
+    for (;;) {
+        struct peer *peer = NULL;
+        int r = send_once(sd, session, out, &peer);
+        if (r == 0) {
+            after_send(sd, peer);
+            return (ssize_t)out->size;
+        }
+        if (r == -EAGAIN) {
+            r = wait_to_send(sd, peer, deadline);
+        }
+        if (r != 0) {
+            return r;
+        }
+    }
+}
+
+RSP_PUBLIC ssize_t rsp_sendmsg(int fd, const void *data, size_t size, unsigned int msg_flags,
+                               rserpool_session_t session, uint32_t ppid, uint16_t stream,
+                               uint32_t ttl, uint16_t sctp_flags, int timeout)
+{
+    struct out out = {data, size, ppid, stream, ttl, (sctp_flags & RSP_SEND_UNORDERED) != 0};
+    bool ends = (sctp_flags & (RSP_SEND_EOF | RSP_SEND_ABORT)) != 0;
+    if ((data == NULL || size == 0) != ends || ppid == htonl(CONTROL_PPID)) {
+        return ret_size(-EINVAL);
+    }
+    struct sd *sd = sd_get(fd);
+    if (sd == NULL || sd->kind == SD_REQUEST) {
+        if (sd != NULL) {
+            sd_put(sd);
+        }
+        return ret_size(-EBADF);
+    }
+    ssize_t n = ends ? end_session(sd, session, (sctp_flags & RSP_SEND_ABORT) != 0)
+                     : send_until(sd, session, &out,
+                                  deadline_of((msg_flags & MSG_DONTWAIT) != 0 ? 0 : timeout));
+    sd_put(sd);
+    return ret_size(n);
+}
+
+RSP_PUBLIC ssize_t rsp_send(int fd, const void *data, size_t size, int flags)
+{
+    struct out out = {.data = data, .size = size};
+    struct sd *sd = data != NULL && size > 0 ? sd_get(fd) : NULL;
+    if (sd == NULL || sd->kind == SD_REQUEST) {
+        if (sd != NULL) {
+            sd_put(sd);
+        }
+        return ret_size(data == NULL || size == 0 ? -EINVAL : -EBADF);
+    }
+    ssize_t n = send_until(sd, 0, &out, deadline_of(sd_default_timeout(sd, flags)));
+    sd_put(sd);
+    return ret_size(n);
+}
+
+RSP_PUBLIC ssize_t rsp_write(int fd, const char *data, size_t size)
+{
+    return rsp_send(fd, data, size, 0);
+}
+
+/* --- cookies ------------------------------------------------------------------------------------
+ */
+
+static int send_cookie(struct peer *peer, const uint8_t *message, size_t len)
+{
+    if (channel_queued(&peer->ch) && channel_flush(&peer->ch) == -EAGAIN &&
+        peer->ch.tx_len - peer->ch.tx_pos >= peer->ch.send_buffer) {
+        return -EAGAIN;
+    }
+    int r = channel_send_delivered(&peer->ch);
+    if (r == 0) {
+        r = channel_send(&peer->ch, message, len, htonl(CONTROL_PPID), 0, 0, false, true);
+    }
+    return r == -ECONNRESET ? -EPIPE : r;
+}
+
+/** Seals, and makes the message of it; *ret is malloc'd. Its length or -errno. */
+static int cookie_message(const struct sd *sd, const void *state, size_t size, uint8_t **ret)
+{
+    uint8_t *sealed = NULL;
+    size_t len = 0;
+    int r = session_seal(sd, state, size, &sealed, &len);
+    uint8_t *message = r == 0 ? (uint8_t *)malloc(len + 16) : NULL;
+    if (r == 0) {
+        r = message != NULL ? control_write_cookie(false, sealed, len, message, len + 16) : -ENOMEM;
+    }
+    free(sealed);
+    if (r < 0) {
+        free(message);
+        message = NULL;
+    }
+    *ret = message;
+    return r;
+}
+
+RSP_PUBLIC ssize_t rsp_send_cookie(int fd, const unsigned char *cookie, size_t size,
+                                   rserpool_session_t session, int timeout)
+{
+    struct tm_us deadline = deadline_of(timeout);
+    uint8_t *message = NULL;
+    if (cookie == NULL || size == 0 || size > 60000) {
+        return ret_size(size > 60000 ? -EMSGSIZE : -EINVAL);
+    }
+    struct sd *sd = sd_get(fd);
+    if (sd == NULL) {
+        return ret_size(-EBADF);
+    }
+    int r = sd->kind == SD_PEER || sd->kind == SD_SERVER ? 0 : -EINVAL;
+    r = r == 0 ? cookie_message(sd, cookie, size, &message) : r;
+    int len = r;
+    while (r > 0) {
+        int error = 0;
+        struct peer *peer = peer_of(sd, session, &error);
+        error = peer != NULL ? send_cookie(peer, message, (size_t)len) : error;
+        if (error == 0) {
+            after_send(sd, peer);
+            break;
+        }
+        if (error == -EAGAIN) {
+            error = wait_to_send(sd, peer, deadline);
+        }
+        r = error != 0 ? error : r;
+    }
+    free(message);
+    sd_put(sd);
+    return ret_size(r > 0 ? (ssize_t)size : r);
+}
+
+/* --- closing ------------------------------------------------------------------------------------
+ */
+
+/** What a session has still to send gets a short while. */
+static void linger(struct sd *sd)
+{
+    struct tm_us deadline = tm_add_ms(now_us(), CLOSE_FLUSH_MS);
+    uint8_t rest[4096];
+    struct channel *ch = &sd->peer->ch;
+    while (ch->fd >= 0 && channel_flush(ch) == -EAGAIN && !tm_due(deadline, now_us())) {
+        struct pollfd p = {.fd = ch->fd, .events = POLLOUT};
+        if (poll(&p, 1, time_left_ms(deadline, -1)) <= 0 || (p.revents & POLLERR) != 0) {
+            return;
+        }
+    }
+    /* Unread octets would make the kernel break the connection instead of closing it. */
+    for (int i = 0; ch->fd >= 0 && i < 256; i++) {
+        if (recv(ch->fd, rest, sizeof(rest), MSG_DONTWAIT) <= 0) {
+            return;
+        }
+    }
+}
+
+static void close_user(struct sd *sd, bool tell)
+{
+    int error = 0;
+    struct channel *ch = user_channel(sd, &error);
+    struct tm_us deadline = tm_add_ms(now_us(), CLOSE_FLUSH_MS);
+    while (tell && ch != NULL && channel_flush(ch) == -EAGAIN && !tm_due(deadline, now_us())) {
+        struct pollfd p = {.fd = ch->fd, .events = POLLOUT};
+        if (poll(&p, 1, time_left_ms(deadline, -1)) <= 0 || (p.revents & POLLERR) != 0) {
+            break;
+        }
+    }
+    user_free(sd);
+}
+
+static int close_as(int fd, bool tell)
+{
+    struct sd *sd = sd_get(fd);
+    if (sd == NULL || sd->kind == SD_REQUEST) {
+        if (sd != NULL) {
+            sd_put(sd);
+        }
+        return rsp_ret(-EBADF);
+    }
+    switch (sd->kind) {
+    case SD_USER:
+        close_user(sd, tell);
+        break;
+    case SD_PEER:
+        if (tell && !sd->peer->ended) {
+            uint8_t end[16];
+            int len = control_write_end(end, sizeof(end));
+            (void)channel_send(&sd->peer->ch, end, (size_t)len, htonl(CONTROL_PPID), 0, 0, false,
+                               true);
+            linger(sd);
+            sd->peer->ended = true;
+        }
+        peer_free(sd->peer, false, !tell);
+        sd->peer = NULL;
+        break;
+    case SD_SERVER:
+        server_free(sd, tell);
+        break;
+    case SD_NEW:
+    case SD_REQUEST:
+        break;
+    }
+    sd_close(sd);
+    sd_put(sd);
+    return 0;
+}
+
+RSP_PUBLIC int rsp_close(int fd)
+{
+    return close_as(fd, true);
+}
+
+RSP_PUBLIC int rsp_abandon(int fd)
+{
+    return close_as(fd, false);
+}

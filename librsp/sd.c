@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Descriptors: table, life, lock, readiness; see sd.h. */
+#include "librsp/sd.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define CHUNK    1024
+#define CHUNKS   2048 /* two million descriptors */
+#define SLICE_MS 50
+
+static pthread_mutex_t table_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct sd **table[CHUNKS];
+static int ready_fd = -1; /* always readable */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static struct sd **slot(int fd, bool make)
+{
+    if (fd < 0 || fd >= CHUNK * CHUNKS) {
+        return NULL;
+    }
+    struct sd **chunk = table[fd / CHUNK];
+    if (chunk == NULL && make) {
+        chunk = (struct sd **)calloc(CHUNK, sizeof(struct sd *));
+        table[fd / CHUNK] = chunk;
+    }
+    return chunk != NULL ? &chunk[fd % CHUNK] : NULL;
+}
+
+static void before_fork(void)
+{
+    (void)pthread_mutex_lock(&table_mutex);
+}
+
+static void after_fork_parent(void)
+{
+    (void)pthread_mutex_unlock(&table_mutex);
+}
+
+/** What lies behind a descriptor, closed without a word: all of it is the parent's. */
+static void child_close(struct sd *sd)
+{
+    extern void server_child_close(struct sd * sd);
+    extern void user_child_close(struct sd * sd);
+    if (sd->kind == SD_SERVER && sd->server != NULL) {
+        server_child_close(sd);
+    } else if (sd->kind == SD_USER && sd->user != NULL) {
+        user_child_close(sd);
+    } else if (sd->kind == SD_PEER && sd->peer != NULL && sd->peer->ch.fd >= 0) {
+        (void)close(sd->peer->ch.fd);
+    }
+    (void)close(sd->fd);
+}
+
+/**
+ * The child has none of the parent's sockets. Their memory is left alone: another thread of the
+ * parent may have been changing it.
+ */
+static void after_fork_child(void)
+{
+    for (int c = 0; c < CHUNKS; c++) {
+        for (int i = 0; table[c] != NULL && i < CHUNK; i++) {
+            if (table[c][i] != NULL) {
+                child_close(table[c][i]);
+                table[c][i] = NULL;
+            }
+        }
+    }
+    (void)pthread_mutex_init(&table_mutex, NULL);
+}
+
+static void prepare(void)
+{
+    ready_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+    (void)pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+}
+
+struct sd *sd_new(enum sd_kind kind, int *ret_error)
+{
+    (void)pthread_once(&once, prepare);
+    struct sd *sd = (struct sd *)calloc(1, sizeof(*sd));
+    int fd = sd != NULL && ready_fd >= 0 ? epoll_create1(EPOLL_CLOEXEC) : -1;
+    *ret_error = sd == NULL ? -ENOMEM : fd < 0 ? -errno : 0;
+    if (fd < 0) {
+        free(sd);
+        return NULL;
+    }
+    sd->fd = fd;
+    sd->kind = kind;
+    sd->notices_end = &sd->notices;
+    atomic_store(&sd->refs, 2); /* the table's and the caller's */
+    (void)pthread_mutex_init(&sd->mutex, NULL);
+    (void)pthread_mutex_lock(&sd->mutex);
+    (void)pthread_mutex_lock(&table_mutex);
+    struct sd **at = slot(fd, true);
+    if (at != NULL) {
+        *at = sd;
+    }
+    (void)pthread_mutex_unlock(&table_mutex);
+    if (at == NULL) {
+        (void)pthread_mutex_unlock(&sd->mutex);
+        (void)pthread_mutex_destroy(&sd->mutex);
+        (void)close(fd);
+        free(sd);
+        *ret_error = -ENOMEM;
+        return NULL;
+    }
+    return sd;
+}
+
+struct sd *sd_get(int fd)
+{
+    (void)pthread_mutex_lock(&table_mutex);
+    struct sd **at = slot(fd, false);
+    struct sd *sd = at != NULL ? *at : NULL;
+    if (sd != NULL) {
+        atomic_fetch_add(&sd->refs, 1);
+    }
+    (void)pthread_mutex_unlock(&table_mutex);
+    if (sd == NULL) {
+        return NULL;
+    }
+    (void)pthread_mutex_lock(&sd->mutex);
+    if (sd->closed) {
+        sd_put(sd);
+        return NULL;
+    }
+    return sd;
+}
+
+static void unref(struct sd *sd)
+{
+    if (atomic_fetch_sub(&sd->refs, 1) == 1) {
+        (void)close(sd->fd); /* not before: its number must not mean another one meanwhile */
+        (void)pthread_mutex_destroy(&sd->mutex);
+        free(sd->handle);
+        free(sd);
+    }
+}
+
+void sd_put(struct sd *sd)
+{
+    (void)pthread_mutex_unlock(&sd->mutex);
+    unref(sd);
+}
+
+void sd_close(struct sd *sd)
+{
+    sd->closed = true;
+    sd_ready(sd, true); /* wakes who waits in it */
+    (void)pthread_mutex_lock(&table_mutex);
+    struct sd **at = slot(sd->fd, false);
+    bool was = at != NULL && *at == sd;
+    if (was) {
+        *at = NULL;
+    }
+    (void)pthread_mutex_unlock(&table_mutex);
+    notice_drop_all(sd);
+    if (was) {
+        atomic_fetch_sub(&sd->refs, 1); /* the table's; the caller still has its own */
+    }
+}
+
+int sd_watch(struct sd *sd, int fd, uint32_t events, uint32_t tag)
+{
+    struct epoll_event ev = {.events = events, .data.u64 = tag};
+    return epoll_ctl(sd->fd, EPOLL_CTL_ADD, fd, &ev) == 0 ? 0 : -errno;
+}
+
+int sd_rewatch(struct sd *sd, int fd, uint32_t events, uint32_t tag)
+{
+    struct epoll_event ev = {.events = events, .data.u64 = tag};
+    return epoll_ctl(sd->fd, EPOLL_CTL_MOD, fd, &ev) == 0 ? 0 : -errno;
+}
+
+void sd_unwatch(struct sd *sd, int fd)
+{
+    struct epoll_event ev = {.events = 0};
+    (void)epoll_ctl(sd->fd, EPOLL_CTL_DEL, fd, &ev);
+}
+
+void sd_ready(struct sd *sd, bool on)
+{
+    if (on != sd->ready_on) {
+        sd->ready_on = on;
+        if (on) {
+            (void)sd_watch(sd, ready_fd, EPOLLIN, SD_TAG_READY);
+        } else {
+            sd_unwatch(sd, ready_fd);
+        }
+    }
+}
+
+int sd_default_timeout(const struct sd *sd, int msg_flags)
+{
+    if ((msg_flags & MSG_DONTWAIT) != 0) {
+        return 0;
+    }
+    int flags = fcntl(sd->fd, F_GETFL);
+    return flags >= 0 && (flags & O_NONBLOCK) != 0 ? 0 : -1;
+}
+
+/** After a wait without the lock. */
+static int woken(struct sd *sd, int n, int error, struct tm_us deadline)
+{
+    (void)pthread_mutex_lock(&sd->mutex);
+    if (sd->closed) {
+        return -EBADF;
+    }
+    if (n < 0) {
+        return -error;
+    }
+    return n == 0 && tm_due(deadline, now_us()) ? -EAGAIN : 0;
+}
+
+int sd_wait(struct sd *sd, struct tm_us deadline)
+{
+    int timeout = time_left_ms(deadline, -1);
+    if (timeout == 0) {
+        return -EAGAIN;
+    }
+    struct pollfd p = {.fd = sd->fd, .events = POLLIN};
+    (void)pthread_mutex_unlock(&sd->mutex);
+    int n = poll(&p, 1, timeout);
+    return woken(sd, n, errno, deadline);
+}
+
+int sd_wait_fds(struct sd *sd, struct pollfd *fds, unsigned count, struct tm_us deadline)
+{
+    int timeout = time_left_ms(deadline, SLICE_MS);
+    if (timeout == 0) {
+        return -EAGAIN;
+    }
+    (void)pthread_mutex_unlock(&sd->mutex);
+    int n = poll(fds, count, timeout);
+    return woken(sd, n, errno, deadline);
+}
+
+struct channel_setup sd_setup(const struct sd *sd)
+{
+    return (struct channel_setup){.domain = sd->domain,
+                                  .detection_ms = (uint32_t)sd->opt.detection_ms,
+                                  .message_max = (uint32_t)sd->opt.message_max,
+                                  .send_buffer = (uint32_t)sd->opt.send_buffer,
+                                  .sctp = sd->opt.sctp};
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The accepting side: what pe.c (sessions) and pe_register.c (the pool) share. */
+#ifndef RSP_LIBRSP_SERVER_INTERNAL_H
+#define RSP_LIBRSP_SERVER_INTERNAL_H
+
+#include <sys/epoll.h>
+
+#include "librsp/sd.h"
+
+#define SERVER_LISTENERS 2
+#define SERVER_EVENTS    64
+
+/** One listening socket and its element in a pool. */
+struct listener {
+    int fd;
+    enum transport_protocol protocol;
+    int life_fd; /* -1: not registered */
+    uint32_t pe_id;
+};
+
+struct server {
+    struct listener listeners[SERVER_LISTENERS];
+    int count;
+    bool listening, registered;
+    /* SOCK_SEQPACKET: its sessions; the id is the place plus one */
+    struct peer **peers;
+    uint32_t size, used, search;
+    struct epoll_event events[SERVER_EVENTS];
+    int events_at, events_count;
+    struct peer **again; /* those with something read ahead, oldest first */
+    uint32_t again_at, again_count, again_size;
+};
+
+/** Makes the sockets; `addrs` NULL: all addresses, a free port. 0 or -errno. */
+int server_bind(struct sd *sd, const struct sockaddr *addrs, int count);
+int server_listen(struct sd *sd, int backlog);
+/** Out of the pools; `tell`: and wait for the daemon's word. */
+int server_deregister(struct sd *sd, bool wait);
+
+#endif
