@@ -187,7 +187,7 @@ enum lp_tlv {
     LP_T_KEY_ACTION, /* str: "list", "rotate", "drop", "export", "import" */
     LP_T_COOKIE_KEY, /* nested: HANDLE, KEY_ID, STATE, AGE_MS, [DELAY_MS] (until it seals) */
     LP_T_KEY_ID,
-    LP_T_KEYS,    /* str: a key ring as text */
+    LP_T_KEYS,     /* str: a key ring as text */
     LP_T_DELAY_MS, /* u64 */
     LP_T_CONTROL,  /* 1: the element speaks ASAP's control channel (SCTP only) */
     LP_T_STALE_MS  /* an answer from the cache may be so old; 0: the registrar is asked */
