@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Sessions with cookies while their servers die: nothing is missing, the gaps are short, and an
+empty pool is waited for (asap:A-118 ... A-121, A-128)."""
+import os
+import random
+import statistics
+import time
+
+import pytest
+
+import rsp
+
+HELLO = rsp.BUILD / "examples" / "example-hello-server"
+CLIENT = rsp.BUILD / "tests" / "session" / "session-client"
+
+
+@pytest.fixture
+def host(world):
+    host = world.host("h")
+    host.start_rspd()
+    return host
+
+
+def server(host, number, *model):
+    return host.start(HELLO, "hello", *model, name=f"server{number}")
+
+
+def count_while_killing(host, sessions, messages, pause_ms, kills, every):
+    """Kills a random one of four servers, `kills` times; another comes in its place."""
+    chance = random.Random(5)
+    servers = [server(host, n) for n in range(4)]
+    host.wait_pes("hello.tcp", 4)
+    client = host.start(CLIENT, "count", "hello", sessions, messages, pause_ms, name="client")
+    for number in range(kills):
+        end = time.monotonic() + every
+        rsp.wait_until(lambda: time.monotonic() >= end, every + 5, "the time of the next kill")
+        assert client.running(), client.output()
+        servers.pop(chance.randrange(len(servers))).kill()
+        servers.append(server(host, 4 + number))
+    status = client.wait(120)
+    assert status == 0, client.output()
+    right, failovers = (int(word) for word in client.output().split() if word.isdigit())
+    assert right == sessions
+    assert failovers > 0
+    return failovers
+
+
+def test_sessions_lose_nothing(host):
+    count_while_killing(host, 60, 20, 300, 5, 1.0)
+
+
+@pytest.mark.full
+@pytest.mark.plain
+def test_thousand_sessions_lose_nothing(host):
+    failovers = count_while_killing(host, 1000, 30, 2100, 60, 1.0)
+    assert failovers > 1000
+
+
+@pytest.mark.alone
+@pytest.mark.plain
+def test_gap_of_a_killed_server(host, record_property):
+    servers = {}
+    for n in range(3):
+        servers[n] = server(host, n)
+    host.wait_pes("hello.tcp", 3)
+    read, write = os.pipe()
+    client = host.start(CLIENT, "gap", "hello", name="client", stdin=read)
+    os.close(read)
+    rsp.wait_until(lambda: "first" in client.output(), 10, "the first answer")
+    kills = 20
+    for number in range(kills):
+        victim = serving(host, client, servers)
+        servers.pop(victim).kill()
+        rsp.wait_until(lambda n=number: client.output().count("gap") > n, 10, "the failover")
+        servers[100 + number] = server(host, 100 + number)
+        host.wait_pes("hello.tcp", 3)
+    os.close(write)
+    assert client.wait(10) == 0, client.output()
+    gaps = [int(line.split()[1]) / 1000 for line in client.output().splitlines()
+            if line.startswith("gap")]
+    record_property("gap_ms_median", statistics.median(gaps))
+    record_property("gap_ms_worst", max(gaps))
+    print(f"gap: median {statistics.median(gaps):.2f} ms, worst {max(gaps):.2f} ms")
+    assert len(gaps) == kills
+    assert statistics.median(gaps) < 5
+    assert max(gaps) < 50
+
+
+def serving(host, client, servers):
+    """Which server the client is connected to."""
+    def found():
+        lines = [line.split() for line in
+                 host.run("ss", "-Htnp", "state", "established").stdout.splitlines()]
+        ports = {line[3].rpartition(":")[2] for line in lines if f"pid={client.pid}," in line[-1]}
+        for line in lines:
+            for number, process in servers.items():
+                if f"pid={process.pid}," in line[-1] and line[2].rpartition(":")[2] in ports:
+                    return (number,)
+        return None
+    return rsp.wait_until(found, 10, "a connection of the client to a server")[0]
+
+
+def wait_while_empty(host, seconds):
+    only = server(host, 0)
+    host.wait_pes("hello.tcp", 1)
+    client = host.start(CLIENT, "count", "hello", 20, 8, 250, name="client")
+    rsp.wait_until(lambda: len(host.run("ss", "-Htn", "state", "established").stdout.splitlines())
+                   >= 40, 10, "the sessions")
+    only.kill()
+    host.wait_pes("hello.tcp", 0)
+    end = time.monotonic() + seconds
+    rsp.wait_until(lambda: time.monotonic() >= end or not client.running(), seconds + 5,
+                   "the end of the emptiness")
+    assert client.running(), client.output()
+    server(host, 1)
+    assert client.wait(20) == 0, client.output()
+    assert "20 right" in client.output()
+
+
+def test_empty_pool_is_waited_for(host):
+    wait_while_empty(host, 3)
+
+
+@pytest.mark.full
+def test_empty_pool_is_waited_for_half_a_minute(host):
+    wait_while_empty(host, 30)
+
+
+@pytest.mark.alone
+@pytest.mark.plain
+def test_host_that_vanishes(world, record_property):
+    """Packets to the server's host are dropped: another host takes over within three seconds."""
+    hosts = [world.host(f"h{n}") for n in range(3)]
+    for n, host in enumerate(hosts):
+        world.connect(host, f"10.77.0.{n + 1}")
+        host.start_rspd(registrar="yes" if n == 0 else "no", interfaces="eth0")
+    user = hosts[0]
+    servers = {n: server(hosts[n], n) for n in (1, 2)}
+    user.wait_pes("hello.tcp", 2, 20)
+    hosts[1].run(rsp.RSPCTL, "cookie-key", "rotate", "hello.tcp")  # makes the first one
+    keys = hosts[1].run(rsp.RSPCTL, "cookie-key", "export", "hello.tcp")
+    assert keys.returncode == 0, keys.stderr
+    taken = hosts[2].run(rsp.RSPCTL, "cookie-key", "import", "hello.tcp", stdin=keys.stdout)
+    assert taken.returncode == 0, taken.stderr
+    read, write = os.pipe()
+    client = user.start(CLIENT, "gap", "hello", name="client", stdin=read)
+    os.close(read)
+    rsp.wait_until(lambda: "first" in client.output(), 10, "the first answer")
+
+    def serving_host():
+        for line in user.run("ss", "-Htnp", "state", "established").stdout.splitlines():
+            parts = line.split()
+            if f"pid={client.pid}," in parts[-1]:
+                return int(parts[3].rpartition(":")[0].strip("[]").rpartition(".")[2]) - 1
+        return None
+    gone = rsp.wait_until(lambda: serving_host(), 5, "a connection")
+    assert gone in servers
+    world.drop_packets_to(user, f"10.77.0.{gone + 1}")
+    rsp.wait_until(lambda: "gap" in client.output(), 10, "the failover")
+    os.close(write)
+    assert client.wait(10) == 0, client.output()
+    gap = int(client.output().split("gap ")[1].split()[0]) / 1e6
+    record_property("gap_s", gap)
+    print(f"gap: {gap:.2f} s")
+    assert gap < 3
