@@ -6,8 +6,8 @@
  *                                          number; "N right" at the end
  *   gap POOL                               asks without pause until its input ends; for every
  *                                          change of the server "gap MICROSECONDS"
- *   many POOL SESSIONS                     opens them one after the other, asks once on each; "open";
- *                                          when its input has a line asks on each again; "right"
+ *   many POOL SESSIONS                     opens them one after the other, asks once on each;
+ * "open"; when its input has a line asks on each again; "right"
  */
 #include <errno.h>
 #include <poll.h>
