@@ -317,6 +317,19 @@ bool channel_ready(const struct channel *ch)
     return ch->protocol == TRANSPORT_TCP && tcp_ready(ch);
 }
 
+void channel_rest(struct channel *ch)
+{
+    if (ch->rx_len == 0) {
+        free(ch->rx);
+        ch->rx = NULL;
+    }
+    if (!ch->in_message) {
+        free(ch->control);
+        ch->control = NULL;
+        ch->control_len = 0;
+    }
+}
+
 void channel_close(struct channel *ch, bool abort)
 {
     if (ch->fd >= 0) {

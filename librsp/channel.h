@@ -87,6 +87,9 @@ ssize_t channel_recv(struct channel *ch, void *buffer, size_t size, struct chann
 /** Something was read ahead that channel_recv() can give without asking the kernel. */
 bool channel_ready(const struct channel *ch);
 
+/** Gives back what an idle connection does not need. */
+void channel_rest(struct channel *ch);
+
 /** Closes; `abort`: at once, the other end gets an error. */
 void channel_close(struct channel *ch, bool abort);
 

@@ -241,14 +241,22 @@ static int control_octets(struct channel *ch)
     return r;
 }
 
+/** Passes over what is there of the padding; true if something was. */
+static bool pass_padding(struct channel *ch)
+{
+    uint32_t ahead = ch->rx_len - ch->rx_pos;
+    uint32_t n = ch->skip < ahead ? ch->skip : ahead;
+    if (n > 0) {
+        consume(ch, n);
+        ch->skip -= n;
+    }
+    return n > 0;
+}
+
 /** Between chunks: passes padding over, begins the next chunk. 0 or -errno. */
 static int between(struct channel *ch)
 {
-    uint32_t ahead = ch->rx_len - ch->rx_pos;
-    if (ch->skip > 0 && ahead > 0) {
-        uint32_t n = ch->skip < ahead ? ch->skip : ahead;
-        consume(ch, n);
-        ch->skip -= n;
+    if (pass_padding(ch)) {
         return 0;
     }
     int r = ch->skip > 0 ? -EAGAIN : begin_chunk(ch);
@@ -280,6 +288,7 @@ ssize_t tcp_recv(struct channel *ch, void *buffer, size_t size, struct channel_i
             if (ret->whole) {
                 end_message(ch);
                 ch->delivered++;
+                (void)pass_padding(ch);
             }
             if (ret->whole || got == size) {
                 return (ssize_t)got;

@@ -189,6 +189,8 @@ static ssize_t server_try(struct sd *sd, const struct into *into)
         if (n > 0) {
             if (peer->echo != NULL || channel_ready(&peer->ch)) {
                 server_again(sd, peer);
+            } else {
+                channel_rest(&peer->ch);
             }
             return n;
         }
@@ -562,11 +564,21 @@ RSP_PUBLIC ssize_t rsp_send_cookie(int fd, const unsigned char *cookie, size_t s
 /* --- closing ------------------------------------------------------------------------------------
  */
 
+/** Unread octets would make the kernel break the connection instead of closing it. */
+static void drain(const struct channel *ch)
+{
+    uint8_t rest[4096];
+    for (int i = 0; ch->fd >= 0 && i < 256; i++) {
+        if (recv(ch->fd, rest, sizeof(rest), MSG_DONTWAIT) <= 0) {
+            return;
+        }
+    }
+}
+
 /** What a session has still to send gets a short while. */
 static void linger(struct sd *sd)
 {
     struct tm_us deadline = tm_add_ms(now_us(), CLOSE_FLUSH_MS);
-    uint8_t rest[4096];
     struct channel *ch = &sd->peer->ch;
     while (ch->fd >= 0 && channel_flush(ch) == -EAGAIN && !tm_due(deadline, now_us())) {
         struct pollfd p = {.fd = ch->fd, .events = POLLOUT};
@@ -574,12 +586,7 @@ static void linger(struct sd *sd)
             return;
         }
     }
-    /* Unread octets would make the kernel break the connection instead of closing it. */
-    for (int i = 0; ch->fd >= 0 && i < 256; i++) {
-        if (recv(ch->fd, rest, sizeof(rest), MSG_DONTWAIT) <= 0) {
-            return;
-        }
-    }
+    drain(ch);
 }
 
 static void close_user(struct sd *sd, bool tell)
@@ -592,6 +599,11 @@ static void close_user(struct sd *sd, bool tell)
         if (poll(&p, 1, time_left_ms(deadline, -1)) <= 0 || (p.revents & POLLERR) != 0) {
             break;
         }
+    }
+    if (tell && ch != NULL) {
+        drain(ch);
+        sd_unwatch(sd, ch->fd);
+        channel_close(ch, false);
     }
     user_free(sd);
 }

@@ -257,6 +257,9 @@ struct peer *server_next(struct sd *sd)
                 }
             } else if (ev.data.u64 >= SD_TAG_LISTEN && sd->type == SOCK_SEQPACKET) {
                 accept_some(sd, &s->listeners[ev.data.u64 - SD_TAG_LISTEN]);
+                if (sd->notices != NULL) {
+                    return NULL; /* a session is announced before its messages */
+                }
             }
         }
         struct peer *peer = take_again(s);

@@ -162,6 +162,11 @@ RSP_PUBLIC void *rsp_session_data(const struct rsp_server_session *session)
     return session->data;
 }
 
+RSP_PUBLIC int rsp_session_socket(const struct rsp_server_session *session)
+{
+    return session->sd;
+}
+
 RSP_PUBLIC int rsp_session_id(const struct rsp_server_session *session)
 {
     return session->number;

@@ -206,6 +206,15 @@ void rsp_session_set_data(struct rsp_server_session *session, void *data);
 void *rsp_session_data(const struct rsp_server_session *session);
 
 /**
+ * The socket of a session.
+ *
+ * In the loop model it is the server's, and rsp_session_id() the session to name in calls.
+ * @param session as the callback got it
+ * @return the session socket
+ */
+int rsp_session_socket(const struct rsp_server_session *session);
+
+/**
  * The identifier of a session.
  *
  * @param session as the callback got it

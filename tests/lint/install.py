@@ -10,7 +10,7 @@ import tempfile
 WANTED = [
     "bin/rspctl", "bin/rsprun", "sbin/rspd", "include/rsp/sockaddr.h",
     "include/rsp/rsp.h", "include/rsp/basic.h", "include/rsp/session.h", "include/rsp/server.h",
-    "include/rsp/policy.h", "pkgconfig/rsp.pc", "librsp.so.1",
+    "include/rsp/policy.h", "include/rsp/rsp.hpp", "share/man/man3/rsp_connect.3", "pkgconfig/rsp.pc", "librsp.so.1",
     "share/man/man1/rspctl.1", "share/man/man1/rsprun.1", "share/man/man7/rsp.7",
     "share/man/man8/rspd.8", "share/man/man8/librsp_preload.8",
     "lib/systemd/system/rspd.service", "lib/sysusers.d/rspd.conf", "lib/tmpfiles.d/rspd.conf",

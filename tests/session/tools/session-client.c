@@ -61,7 +61,7 @@ static int open_session(void)
 static int ask(int sd, long number)
 {
     char text[256];
-    int len = snprintf(text, sizeof(text), "this is %ld", number);
+    int len = snprintf(text, sizeof(text), "%ld is this", number);
     if (rsp_send(sd, text, (size_t)len, 0) < 0) {
         perror("rsp_send");
         return -1;

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""rsp_server in both models, its C++ classes, and a server in an event loop of its own: sessions go
+from one to the other, a stop hands them over, many of them cost little."""
+import resource
+import signal
+import subprocess
+
+import pytest
+
+import rsp
+
+EXAMPLES = rsp.BUILD / "examples"
+CLIENT = rsp.BUILD / "tests" / "session" / "session-client"
+SERVERS = {
+    "loop": (EXAMPLES / "example-hello-server", "hello"),
+    "threads": (EXAMPLES / "example-hello-server", "hello", "threads"),
+    "TCPLikeServer": (EXAMPLES / "example-hello-server-cpp", "hello"),
+    "UDPLikeServer": (EXAMPLES / "example-hello-server-cpp", "hello", "udp"),
+}
+
+
+@pytest.fixture
+def host(world):
+    host = world.host("h")
+    host.start_rspd()
+    return host
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_sessions_go_to_another_server(host, kind):
+    first = host.start(*SERVERS[kind], name="first")
+    host.wait_pes("hello.tcp", 1)
+    client = host.start(CLIENT, "count", "hello", 20, 12, 100, name="client")
+    rsp.wait_until(lambda: len(host.run("ss", "-Htn", "state", "established").stdout.splitlines())
+                   >= 40, 10, "the sessions")
+    host.start(*SERVERS[kind], name="second")
+    host.wait_pes("hello.tcp", 2)
+    first.kill()
+    assert client.wait(30) == 0, client.output()
+    assert "20 right, 20 failovers" in client.output()
+
+
+@pytest.mark.parametrize("kind", ["TCPLikeServer", "UDPLikeServer"])
+def test_stop_is_graceful(host, kind):
+    """Deregistered at once; sessions may go on for a while, then they are handed over."""
+    first = host.start(*SERVERS[kind], name="first")
+    host.wait_pes("hello.tcp", 1)
+    client = host.start(CLIENT, "count", "hello", 10, 30, 300, name="client")
+    rsp.wait_until(lambda: len(host.run("ss", "-Htn", "state", "established").stdout.splitlines())
+                   >= 20, 10, "the sessions")
+    host.start(*SERVERS[kind], name="second")
+    host.wait_pes("hello.tcp", 2)
+    first.kill(signal.SIGTERM)
+    host.wait_pes("hello.tcp", 1)
+    assert first.running()
+    assert first.wait(15) == 0, first.output()
+    assert client.wait(30) == 0, client.output()
+    assert "10 right, 10 failovers" in client.output()
+
+
+def test_load_is_reported(host):
+    host.start(*SERVERS["TCPLikeServer"], name="first")
+    host.wait_pes("hello.tcp", 1)
+    client = host.start(CLIENT, "many", "hello", 50, name="client", stdin=subprocess.PIPE)
+    rsp.wait_until(lambda: "open" in client.output(), 20, "fifty sessions")
+    rsp.wait_until(lambda: " 50.0%" in host.run(rsp.RSPCTL, "pe", "list").stdout, 10,
+                   "a load of fifty sessions of one percent")
+    client.popen.stdin.close()
+    client.wait(10)
+
+
+def resident(pid):
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("VmRSS"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
+def many(host, sessions, record_property):
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert hard > 2 * sessions + 100, "the host allows too few descriptors"
+    server = host.start("prlimit", f"--nofile={hard}", EXAMPLES / "example-event-server", "hello",
+                        name="server")
+    host.wait_pes("hello.tcp", 1)
+    before = resident(server.pid)
+    client = host.start(CLIENT, "many", "hello", sessions, name="client",
+                        stdin=subprocess.PIPE)
+    rsp.wait_until(lambda: "open" in client.output(), 120, f"{sessions} sessions")
+    rsp.wait_until(lambda: f"{sessions} sessions" in server.output(), 5, "the server's count")
+    each = (resident(server.pid) - before) / sessions
+    record_property("bytes_per_session", each)
+    print(f"{each:.0f} bytes per idle session")
+    assert each < 4096
+    client.popen.stdin.write(b"\n")
+    client.popen.stdin.close()
+    rsp.wait_until(lambda: "right" in client.output(), 120, "an answer on every session")
+    client.wait(60)
+    rsp.wait_until(lambda: "\n0 sessions" in server.output(), 20, "the end of the sessions")
+    server.kill(signal.SIGTERM)
+    assert server.wait(10) == 0, server.output()
+
+
+@pytest.mark.plain
+def test_thousand_sessions_in_one_loop(host, record_property):
+    many(host, 1000, record_property)
+
+
+@pytest.mark.full
+@pytest.mark.plain
+def test_ten_thousand_sessions_in_one_loop(host, record_property):
+    many(host, 10000, record_property)
