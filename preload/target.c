@@ -310,11 +310,11 @@ int pre_resolve(const struct pre_question *q, struct lp_pe *ret, uint16_t *ret_p
     int err = ask(q, ret, &pool);
     if (err == 0) {
         pre_pool_answered(pool, ret, now_ms);
-    } else if ((err == -ENOTCONN || err == -ETIMEDOUT) &&
+    } else if ((err == -ENOTCONN || err == -ETIMEDOUT || err == -EHOSTUNREACH || err == -EAGAIN) &&
                pre_pool_last(pool, now_ms, PRE_STALE_MS, q->avoid, q->avoid_count,
                              q->keep_pe != 0 ? q->keep_pe : q->target->pe_id, q->socket->protocol,
                              false, ret)) {
-        pre_log("rspd does not answer: using element %08x from memory", ret->pe_id);
+        pre_log("rspd has no answer: using element %08x from memory", ret->pe_id);
         err = 0;
     } else {
         pre_log("no element for this socket: %s", strerrordesc_np(-err));

@@ -50,7 +50,7 @@ static const struct setting SETTINGS[] = {
      NO_OPTION, "threads that answer resolutions; 0: one less than there are processors, at least one"},
 
     {"Registrar", "Role", SETTING_CHOICE, FIELD(role), ALL("auto"), CHOICES(ROLE_NAMES), RESTART,
-     "--registrar", "ROLE", "be a registrar: yes, no, or auto (when none is heard)"},
+     "--registrar", "ROLE", "be a registrar: yes, no, or auto (while fewer than two are heard)"},
     {"Registrar", "Identifier", SETTING_NUMBER, FIELD(registrar_id), ALL("0"), RANGE(0, 0xfffffffe), RESTART,
      "--registrar-id", "ID", "this registrar's identifier; 0: drawn at start"},
     {"Registrar", "Wanted", SETTING_NUMBER, FIELD(registrars_wanted), ALL("2"), RANGE(1, 5), RELOAD,

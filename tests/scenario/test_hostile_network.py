@@ -241,4 +241,5 @@ for n in range(500):
 
 def test_rubbish_on_the_udp_port(attacked):
     attacked.script(UDP_RUBBISH, attacked.victim.address)
-    assert attacked.say([(ASAP, JOIN)]) == ["answered 3"]
+    # Its host has begun too many associations for this second.
+    rsp.wait_until(lambda: attacked.say([(ASAP, JOIN)]) == ["answered 3"], 10, "an honest answer")
