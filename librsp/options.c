@@ -140,7 +140,7 @@ static int set_option(struct sd *sd, int name, const void *value, socklen_t len)
 {
     size_t index;
     int v;
-    int *at = option(sd, name, &index);
+    int *at = name == RSP_SO_PE_ID ? (int *)(void *)&sd->pe_id : option(sd, name, &index);
     if (at == NULL) {
         return -ENOPROTOOPT;
     }
@@ -148,6 +148,13 @@ static int set_option(struct sd *sd, int name, const void *value, socklen_t len)
         return -EINVAL;
     }
     memcpy(&v, value, sizeof(v));
+    if (name == RSP_SO_PE_ID) {
+        if ((sd->kind != SD_NEW && sd->kind != SD_SERVER) || sd->handle_len > 0) {
+            return -EINVAL; /* it has one already, or will never have one */
+        }
+        *at = v;
+        return 0;
+    }
     if (v < options[index].least || v > options[index].most) {
         return -EINVAL;
     }

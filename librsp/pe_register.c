@@ -215,6 +215,9 @@ static int register_one(struct sd *sd, struct listener *l, const struct policy *
     lp_put_u32(&rpc.writer, LP_T_PROTOCOL, l->protocol);
     r = put_place(&rpc.writer, l);
     lp_put_policy(&rpc.writer, policy);
+    if (sd->pe_id != 0 && l == sd->server->listeners) {
+        lp_put_u32(&rpc.writer, LP_T_WANT_PE, sd->pe_id);
+    }
     r = r == 0 ? rpc_call(&rpc, LP_REGISTERED, RPC_REGISTER_MS) : r;
     if ((r == 0 || r == -EAGAIN) && rpc.fd >= 0) {
         l->life_fd = rpc.fd;

@@ -142,6 +142,9 @@ static bool take_tlv(const struct lp_each *it, struct record *r)
     case LP_T_SLOW_START_MS:
         r->slow_start_ms = lp_u32(it, 0);
         return true;
+    case LP_T_WANT_PE:
+        r->pe_id = lp_u32(it, 0);
+        return true;
     case LP_T_NETNS:
         r->netns = lp_u64(it, 0);
         return true;

@@ -66,3 +66,42 @@ def test_headers_are_c_and_cxx(tmp_path):
             source.write_text(f"#include <rserpool/{header}>\nint main(void) {{ return 0; }}\n")
             run(compiler, f"-std={standard}", "-D_DEFAULT_SOURCE", "-Wall", "-Wextra", "-Wpedantic",
                 "-Werror", "-fsyntax-only", "-I", folder, source)
+
+
+OUR_LIBRARY = rsp.BUILD / "librsp" / "compat" / "librsplib.so.3"
+DEBIANS_PROGRAMS = ("/usr/bin/pingpongclient", "/usr/bin/calcappclient", "/usr/bin/rspterminal",
+                    "/usr/bin/scriptingclient", "/usr/bin/rspserver", "/usr/bin/fractalpooluser",
+                    "/usr/lib/x86_64-linux-gnu/libcpprspserver.so.3")
+
+
+def symbols(library, kind):
+    lines = run("nm", "-D", f"--{kind}-only", library).splitlines()
+    return {line.split()[-1].partition("@")[0] for line in lines}
+
+
+def test_no_function_of_the_interface_is_missing():
+    result = subprocess.run(["abidiff", THEIR_LIBRARY, OUR_LIBRARY], capture_output=True, text=True,
+                            timeout=120)
+    assert result.returncode & 3 == 0, result.stderr  # neither an error nor wrong usage
+    gone = re.findall(r"\[D\] (\S+)", result.stdout)
+    assert "asapInstanceNew" in gone and not [name for name in gone if name.startswith("rsp_")]
+    assert not re.search(r"\[[CA]\]", result.stdout)
+    theirs = {name for name in symbols(THEIR_LIBRARY, "defined") if name.startswith("rsp_")}
+    assert symbols(OUR_LIBRARY, "defined") == theirs
+    assert len(theirs) == 51
+
+
+def test_debians_binaries_find_all_they_need():
+    """Of what they import from rsplib's library, nothing is outside the interface."""
+    for program in DEBIANS_PROGRAMS:
+        needed = symbols(program, "undefined") & symbols(THEIR_LIBRARY, "defined")
+        assert needed and needed <= symbols(OUR_LIBRARY, "defined"), program
+
+
+def test_a_program_for_it_compiles_and_runs(tmp_path):
+    program = tmp_path / "program"
+    folder = include_path(OURS, tmp_path)
+    run("cc", "-std=gnu17", "-Wall", "-Wextra", "-Werror", "-I", folder, "-o", program,
+        rsp.ROOT / "tests" / "interop" / "compat_program.c", "-L", OUR_LIBRARY.parent,
+        f"-l:{OUR_LIBRARY.name}", f"-Wl,-rpath,{OUR_LIBRARY.parent}")
+    assert run(program) == ""
