@@ -244,7 +244,7 @@ Test(handlespace, iterates_homes_under_change)
     close_hs(hs);
 }
 
-/* enrp:E-67, E-71, E-72, parameters:P-25, P-26: parameters.md §7 */
+/* enrp:E-67, E-71, E-72, parameters:P-25, parameters:P-26: parameters.md §7 */
 Test(handlespace, checksum_vectors)
 {
     struct hs *hs = open_hs(&NO_LIMITS);
