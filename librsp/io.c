@@ -223,12 +223,27 @@ static ssize_t receive_once(struct sd *sd, const struct into *into)
     }
 }
 
-static ssize_t receive(struct sd *sd, const struct into *into, struct tm_us deadline)
+/** How long a call may wait; looked at only when it has to. */
+struct patience {
+    bool by_descriptor; /* rsp_recv(), rsp_send(): O_NONBLOCK and the flags decide */
+    int flags, timeout;
+};
+
+static struct tm_us until(const struct sd *sd, const struct patience *p)
 {
+    return deadline_of(p->by_descriptor ? sd_default_timeout(sd, p->flags) : p->timeout);
+}
+
+static ssize_t receive(struct sd *sd, const struct into *into, const struct patience *patience)
+{
+    struct tm_us deadline = {-1};
     for (;;) {
         ssize_t n = receive_once(sd, into);
         if (n != -EAGAIN) {
             return n;
+        }
+        if (deadline.us < 0) {
+            deadline = until(sd, patience);
         }
         int r = sd_wait(sd, deadline);
         if (r != 0) {
@@ -258,9 +273,9 @@ RSP_PUBLIC ssize_t rsp_recvmsg(int fd, void *buffer, size_t size, struct rsp_snd
     if (sd == NULL) {
         return ret_size(-EBADF);
     }
-    bool wait = (*into.flags & MSG_DONTWAIT) == 0;
+    struct patience patience = {.timeout = (*into.flags & MSG_DONTWAIT) == 0 ? timeout : 0};
     *into.flags = 0;
-    ssize_t n = receive(sd, &into, deadline_of(wait ? timeout : 0));
+    ssize_t n = receive(sd, &into, &patience);
     sd_put(sd);
     return ret_size(n);
 }
@@ -296,7 +311,8 @@ RSP_PUBLIC ssize_t rsp_recv(int fd, void *buffer, size_t size, int flags)
     if (sd == NULL) {
         return ret_size(-EBADF);
     }
-    ssize_t n = receive(sd, &into, deadline_of(sd_default_timeout(sd, flags)));
+    struct patience patience = {.by_descriptor = true, .flags = flags};
+    ssize_t n = receive(sd, &into, &patience);
     sd_put(sd);
     return ret_size(n);
 }
@@ -432,8 +448,9 @@ static int end_session(struct sd *sd, rserpool_session_t session, bool abort)
 }
 
 static ssize_t send_until(struct sd *sd, rserpool_session_t session, const struct out *out,
-                          struct tm_us deadline)
+                          const struct patience *patience)
 {
+    struct tm_us deadline = {-1};
     for (;;) {
         struct peer *peer = NULL;
         int r = send_once(sd, session, out, &peer);
@@ -442,6 +459,7 @@ static ssize_t send_until(struct sd *sd, rserpool_session_t session, const struc
             return (ssize_t)out->size;
         }
         if (r == -EAGAIN) {
+            deadline = deadline.us < 0 ? until(sd, patience) : deadline;
             r = wait_to_send(sd, peer, deadline);
         }
         if (r != 0) {
@@ -466,9 +484,9 @@ RSP_PUBLIC ssize_t rsp_sendmsg(int fd, const void *data, size_t size, unsigned i
         }
         return ret_size(-EBADF);
     }
+    struct patience patience = {.timeout = (msg_flags & MSG_DONTWAIT) != 0 ? 0 : timeout};
     ssize_t n = ends ? end_session(sd, session, (sctp_flags & RSP_SEND_ABORT) != 0)
-                     : send_until(sd, session, &out,
-                                  deadline_of((msg_flags & MSG_DONTWAIT) != 0 ? 0 : timeout));
+                     : send_until(sd, session, &out, &patience);
     sd_put(sd);
     return ret_size(n);
 }
@@ -483,7 +501,8 @@ RSP_PUBLIC ssize_t rsp_send(int fd, const void *data, size_t size, int flags)
         }
         return ret_size(data == NULL || size == 0 ? -EINVAL : -EBADF);
     }
-    ssize_t n = send_until(sd, 0, &out, deadline_of(sd_default_timeout(sd, flags)));
+    struct patience patience = {.by_descriptor = true, .flags = flags};
+    ssize_t n = send_until(sd, 0, &out, &patience);
     sd_put(sd);
     return ret_size(n);
 }
