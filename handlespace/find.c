@@ -139,7 +139,7 @@ size_t hs_select(struct hs *hs, struct pool_handle handle, size_t count, hs_filt
                                    .count = count,
                                    .ret = ret};
     rnd_seed(&choice.rnd, mix(draw));
-    return pool->ops->select(&choice);
+    return hs->cache ? policy_select_as_user(&choice) : pool->ops->select(&choice);
 }
 
 /* --- cursors ---------------------------------------------------------------------------------- */

@@ -32,6 +32,15 @@ struct hs *hs_new(const struct hs_limits *limits, uint64_t seed)
     return hs;
 }
 
+struct hs *hs_new_cache(const struct hs_limits *limits, uint64_t seed)
+{
+    struct hs *hs = hs_new(limits, seed);
+    if (hs != NULL) {
+        hs->cache = true;
+    }
+    return hs;
+}
+
 static void pool_release(struct rcu_head *head)
 {
     hs_note_acquire(grace);
@@ -301,6 +310,9 @@ enum hs_result hs_register(struct hs *hs, struct pool_handle handle,
     struct pool *fresh_pool = c.pool == NULL ? pool_new(handle, element) : NULL;
     if (c.pool == NULL) {
         c.pool = fresh_pool;
+    }
+    if (fresh_pool != NULL) {
+        fresh_pool->cache = hs->cache;
     }
     c.element = c.pool != NULL ? hs_element_new(c.pool, element) : NULL;
     if (c.element != NULL) {

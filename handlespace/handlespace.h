@@ -55,6 +55,11 @@ struct hs_limits {
 
 /** @param seed  of the handlespace's own randomness (policies). NULL when memory is out. */
 struct hs *hs_new(const struct hs_limits *limits, uint64_t seed);
+/**
+ * The cache of a pool user: elements are registered in the order in which a registrar lists them,
+ * and selected as RFC 5356 lets a pool user choose from such a list.
+ */
+struct hs *hs_new_cache(const struct hs_limits *limits, uint64_t seed);
 /** W. No reader may be inside. */
 void hs_free(struct hs *hs);
 

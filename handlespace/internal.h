@@ -50,6 +50,7 @@ struct element {
 struct pool {
     struct rcu_head rcu;
     struct cds_lfht_node node;
+    bool cache; /* of a pool user: standings are the order in which the list came */
     const struct policy_ops *ops;
     enum transport_protocol protocol;
     uint16_t use;
@@ -84,6 +85,7 @@ struct home {
 #define RND_STRIPES 16
 struct hs {
     struct hs_limits limits;
+    bool cache; /* of a pool user */
     uint64_t hash_seed;
     struct cds_lfht *pools, *owners, *homes;
     struct tree_node *by_handle;        /* published: pools in handle order */

@@ -156,6 +156,10 @@ static void take_stand(struct pool *pool, const struct element *old, struct elem
     if (__atomic_load_n(&pool->turn, __ATOMIC_RELAXED) >= CLOCK_LATE) {
         slow_clock(pool);
     }
+    if (pool->cache) {
+        element->standing = policy_clock(&pool->turn);
+        return;
+    }
     uint32_t since = old != NULL ? (uint32_t)__atomic_load_n(&old->standing, __ATOMIC_RELAXED)
                                  : policy_clock(&pool->turn);
     element->standing = ops->key(&element->pub.policy) << 32 | since;

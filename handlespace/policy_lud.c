@@ -26,5 +26,6 @@ const struct policy_ops policy_lud = {
     .word_kinds = {WORD_SHARE, WORD_SHARE},
     .key = load,
     .step = degradation,
+    .user = USER_LIST,
     .select = policy_select_least,
 };

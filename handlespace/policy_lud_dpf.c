@@ -24,5 +24,6 @@ const struct policy_ops policy_lud_dpf = {
     .word_kinds = {WORD_SHARE, WORD_SHARE, WORD_SHARE, WORD_MEASURED},
     .key = load_from_here,
     .step = degradation,
+    .user = USER_LIST,
     .select = policy_select_least,
 };

@@ -44,6 +44,14 @@ struct policy_choice {
 
 enum word_kind { WORD_NONE, WORD_NUMBER, WORD_SHARE, WORD_MEASURED };
 
+/** What a pool user does with the list it was given (policies.md §3). */
+enum policy_user {
+    USER_ORDER, /* as it is ordered; those that are equal take turns */
+    USER_LIST,  /* as it came: the first that serves, the others are backups */
+    USER_CYCLE, /* one after the other, again and again */
+    USER_RANDOM /* any, all alike */
+};
+
 struct policy_ops {
     struct policy_info info;
     const char *alias; /* a second name, or NULL */
@@ -51,6 +59,7 @@ struct policy_ops {
     uint64_t (*key)(const struct policy *policy);
     uint64_t (*weight)(const struct policy *policy);
     uint64_t (*step)(const struct policy *policy);
+    enum policy_user user;
     bool cyclic; /* the pool's turn is a position in the sum of all weights */
     /** R. Returns how many it chose. */
     size_t (*select)(const struct policy_choice *choice);
@@ -88,6 +97,11 @@ size_t policy_select_ordered(const struct policy_choice *choice);
 size_t policy_select_drawn(const struct policy_choice *choice);
 size_t policy_select_spread(const struct policy_choice *choice);
 size_t policy_select_least(const struct policy_choice *choice);
+/** In a cache, by the rule for pool users. */
+size_t policy_select_as_user(const struct policy_choice *choice);
+/** The rules that need a way of their own: round the tree; as they stand, without moving any. */
+size_t policy_select_round(const struct policy_choice *choice);
+size_t policy_select_standing(const struct policy_choice *choice);
 
 /* --- for policies and ways to select ---------------------------------------------------------- */
 

@@ -23,5 +23,6 @@ const struct policy_ops policy_plud = {
     .word_kinds = {WORD_SHARE, WORD_SHARE},
     .key = load_with_one_more,
     .step = degradation,
+    .user = USER_LIST,
     .select = policy_select_least,
 };

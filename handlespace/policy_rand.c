@@ -5,5 +5,6 @@
 const struct policy_ops policy_rand = {
     .info = {.type = POLICY_RAND, .name = "rand", .title = "Random"},
     .alias = "random",
+    .user = USER_RANDOM,
     .select = policy_select_drawn,
 };

@@ -17,5 +17,6 @@ const struct policy_ops policy_rlu = {
     .alias = "randomizedleastused",
     .word_kinds = {WORD_SHARE},
     .weight = rest,
+    .user = USER_RANDOM,
     .select = policy_select_drawn,
 };

@@ -24,5 +24,6 @@ const struct policy_ops policy_rlud = {
     .word_kinds = {WORD_SHARE, WORD_SHARE},
     .weight = rest,
     .step = degradation,
+    .user = USER_RANDOM,
     .select = policy_select_drawn,
 };

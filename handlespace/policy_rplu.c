@@ -18,5 +18,6 @@ const struct policy_ops policy_rplu = {
     .alias = "randomizedpriorityleastused",
     .word_kinds = {WORD_SHARE, WORD_SHARE},
     .weight = rest_with_one_more,
+    .user = USER_RANDOM,
     .select = policy_select_drawn,
 };

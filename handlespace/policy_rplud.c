@@ -24,5 +24,6 @@ const struct policy_ops policy_rplud = {
     .word_kinds = {WORD_SHARE, WORD_SHARE},
     .weight = rest_with_one_more,
     .step = degradation,
+    .user = USER_RANDOM,
     .select = policy_select_drawn,
 };

@@ -19,5 +19,6 @@ const struct policy_ops policy_wrand = {
     .alias = "weightedrandom",
     .word_kinds = {WORD_NUMBER},
     .weight = weight,
+    .user = USER_RANDOM,
     .select = policy_select_drawn,
 };

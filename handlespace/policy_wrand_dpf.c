@@ -28,5 +28,6 @@ const struct policy_ops policy_wrand_dpf = {
     .alias = "weightedrandomdpf",
     .word_kinds = {WORD_NUMBER, WORD_SHARE, WORD_MEASURED},
     .weight = weight_here,
+    .user = USER_RANDOM,
     .select = policy_select_drawn,
 };

@@ -27,5 +27,6 @@ const struct policy_ops policy_wrr = {
     .key = heaviest_first,
     .weight = weight,
     .cyclic = true,
+    .user = USER_CYCLE,
     .select = policy_select_spread,
 };

@@ -206,3 +206,12 @@ size_t policy_select_least(const struct policy_choice *choice)
     }
     return got;
 }
+
+size_t policy_select_standing(const struct policy_choice *choice)
+{
+    size_t got = 0;
+    if (tree_count(choice->order) > 0 && !search_on(choice, NULL, &got)) {
+        got = scan(choice, NULL, 0);
+    }
+    return got;
+}

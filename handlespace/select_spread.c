@@ -130,18 +130,22 @@ static size_t fill_up(const struct policy_choice *choice, uint32_t from, size_t 
     return got;
 }
 
+size_t policy_select_round(const struct policy_choice *choice)
+{
+    uint32_t n = tree_count(choice->order);
+    uint64_t turn = n > 0 ? __atomic_fetch_add(choice->turn, 1, __ATOMIC_RELAXED) : 0;
+    return n > 0 ? fill_up(choice, (uint32_t)(turn % n), 0) : 0;
+}
+
 size_t policy_select_spread(const struct policy_choice *choice)
 {
     uint32_t n = tree_count(choice->order);
-    if (n == 0) {
-        return 0;
-    }
-    uint64_t turn = __atomic_fetch_add(choice->turn, 1, __ATOMIC_RELAXED);
     uint64_t cycle = tree_folded(choice->order);
     if (cycle == 0) {
         /* Nobody can serve, say the weights; but somebody must (policies.md §4.2). */
-        return fill_up(choice, (uint32_t)(turn % n), 0);
+        return policy_select_round(choice);
     }
+    uint64_t turn = __atomic_fetch_add(choice->turn, 1, __ATOMIC_RELAXED);
     size_t got = 0;
     uint64_t tries = TRIES + TRIES_EACH * (uint64_t)choice->count;
     for (uint64_t i = 0; i < tries && got < choice->count && got < n; i++) {

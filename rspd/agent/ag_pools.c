@@ -206,7 +206,7 @@ struct hs *ag_pool_cache(struct ag *ag)
         struct hs_limits limits = {.pools = AG_POOLS_MAX,
                                    .elements = AG_CACHE_ELEMENTS_MAX,
                                    .elements_per_pool = AG_CACHE_ELEMENTS_MAX};
-        ag->cache = hs_new(&limits, rnd_next(&ag->rnd));
+        ag->cache = hs_new_cache(&limits, rnd_next(&ag->rnd));
         ag_share(ag);
     }
     return ag->cache;

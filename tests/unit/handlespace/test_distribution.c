@@ -582,3 +582,88 @@ Test(distribution, equal_fairness_under_churn)
         close_hs(hs);
     }
 }
+
+/* --- the pool user's rules ----------------------------------------------------------------------
+ */
+
+static struct hs *open_cache(void)
+{
+    hs_thread_register();
+    struct hs *hs = hs_new_cache(&NO_LIMITS, 42);
+    cr_assert_not_null(hs);
+    return hs;
+}
+
+/* policies:P-6, policies:P-10: one after the other from the list, whatever they weigh. */
+Test(distribution, user_cycles)
+{
+    const uint32_t types[] = {POLICY_RR, POLICY_WRR};
+    for (int t = 0; t < 2; t++) {
+        struct hs *hs = open_cache();
+        (void)ADD(hs, 1, types[t], 100);
+        (void)ADD(hs, 2, types[t], 10);
+        (void)ADD(hs, 3, types[t], 1);
+        expect(hs, 1, "A B C A B C");
+        expect(hs, 2, "AB BC CA");
+        close_hs(hs);
+    }
+}
+
+/* policies:P-13, policies:P-16, policies:P-30: any of the list, weights are not applied again. */
+Test(distribution, user_draws_alike)
+{
+    const uint32_t types[] = {POLICY_RAND, POLICY_WRAND, POLICY_RLU, POLICY_RLUD, POLICY_WRAND_DPF};
+    for (size_t t = 0; t < sizeof(types) / sizeof(types[0]); t++) {
+        struct hs *hs = open_cache();
+        uint32_t hits[4] = {0};
+        (void)ADD(hs, 1, types[t], 1, 1, 1);
+        (void)ADD(hs, 2, types[t], 100, 1, 1);
+        (void)ADD(hs, 3, types[t], LOAD_FULL, 1, 1);
+        draw(hs, 30000, hits);
+        for (uint32_t i = 1; i <= 3; i++) {
+            share_is(hits[i], 30000, 1.0 / 3);
+        }
+        close_hs(hs);
+    }
+}
+
+static bool not_first(void *ctx, const struct hs_element *element)
+{
+    (void)ctx;
+    return element->pe_id != 3;
+}
+
+/* policies:P-18, policies:P-23, policies:P-28: the first of the list; the next when it fails. */
+Test(distribution, user_takes_the_first)
+{
+    const uint32_t types[] = {POLICY_LUD, POLICY_PLUD, POLICY_LUD_DPF};
+    const struct hs_element *found;
+    for (size_t t = 0; t < sizeof(types) / sizeof(types[0]); t++) {
+        struct hs *hs = open_cache();
+        /* The registrar knows why it lists them like this: not the loads alone say it. */
+        (void)ADD(hs, 3, types[t], 50, PERCENT(1), 1, 1);
+        (void)ADD(hs, 1, types[t], 10, PERCENT(1), 1, 1);
+        (void)ADD(hs, 2, types[t], 90, PERCENT(1), 1, 1);
+        expect(hs, 3, "CAB CAB CAB");
+        hs_read_begin();
+        cr_assert_eq(hs_select(hs, pool_handle_of("p"), 1, not_first, NULL, &found), 1);
+        cr_assert_eq(found->pe_id, 1);
+        hs_read_end();
+        /* The next answer has another order. */
+        (void)ADD(hs, 2, types[t], 90, PERCENT(1), 1, 1);
+        (void)ADD(hs, 3, types[t], 50, PERCENT(1), 1, 1);
+        (void)ADD(hs, 1, types[t], 10, PERCENT(1), 1, 1);
+        expect(hs, 3, "BCA BCA");
+        close_hs(hs);
+    }
+    struct hs *hs = open_cache();
+    (void)ADD(hs, 3, POLICY_PRIO, 50);
+    (void)ADD(hs, 1, POLICY_PRIO, 90);
+    expect(hs, 1, "A A A");
+    close_hs(hs);
+    hs = open_cache();
+    (void)ADD(hs, 3, POLICY_LU, 50);
+    (void)ADD(hs, 1, POLICY_LU, 90);
+    expect(hs, 2, "CA CA");
+    close_hs(hs);
+}
