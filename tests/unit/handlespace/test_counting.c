@@ -127,6 +127,7 @@ static void count_in_thread(size_t kinds)
     (void)prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0, 0, 0);
 }
 
+/* policies:P-42 */
 Test(counting, a_million_selections, .timeout = 120)
 {
     pthread_t writer;

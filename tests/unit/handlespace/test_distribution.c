@@ -12,8 +12,7 @@ static void draw(struct hs *hs, uint32_t draws, uint32_t *hits)
     }
 }
 
-/* --- WRR: policies:P-8, policies:P-9, policies:P-11
- * ---------------------------------------------------------------------- */
+/* --- WRR --- */
 
 static uint32_t gcd(uint32_t a, uint32_t b)
 {
@@ -60,6 +59,7 @@ static void even(const uint32_t *weights, uint32_t n)
     close_hs(hs);
 }
 
+/* policies:P-8, policies:P-9 */
 Test(distribution, wrr_is_even)
 {
     even((const uint32_t[]){1, 2, 3}, 3);
@@ -82,6 +82,7 @@ Test(distribution, wrr_is_even)
     }
 }
 
+/* policies:P-8, policies:P-11 */
 Test(distribution, wrr_ratio_and_rr)
 {
     struct hs *hs = open_hs(&NO_LIMITS);
@@ -182,9 +183,9 @@ Test(distribution, wrr_churn)
     close_hs(hs);
 }
 
-/* --- random: policies:P-12, policies:P-14, policies:P-15, policies:P-29
- * ----------------------------------------------------------- */
+/* --- random --- */
 
+/* policies:P-14, policies:P-15 */
 Test(distribution, wrand_shares)
 {
     struct hs *hs = open_hs(&NO_LIMITS);
@@ -246,6 +247,7 @@ Test(distribution, wrand_many)
     close_hs(hs);
 }
 
+/* policies:P-3 */
 Test(distribution, wrand_zero)
 {
     struct hs *hs = open_hs(&NO_LIMITS);
@@ -270,6 +272,7 @@ Test(distribution, wrand_zero)
     close_hs(hs);
 }
 
+/* policies:P-29 */
 Test(distribution, rlu_shares)
 {
     struct hs *hs = open_hs(&NO_LIMITS);
@@ -387,9 +390,9 @@ Test(distribution, no_element_twice)
     }
 }
 
-/* --- in order: policies:P-17 … policies:P-28, policies:P-37
- * -------------------------------------------------------------- */
+/* --- in order --- */
 
+/* policies:P-17 */
 Test(distribution, prio_order)
 {
     struct hs *hs = open_hs(&NO_LIMITS);
@@ -405,7 +408,8 @@ Test(distribution, prio_order)
     close_hs(hs);
 }
 
-/* policies:P-24: exact sequences of policies.md §4.7; a registration starts the counter anew. */
+/* policies:P-24, policies:P-25: exact sequences of policies.md §4.7; a registration starts the
+ * counter anew. */
 Test(distribution, lud_sequences)
 {
     struct hs *hs = open_hs(&NO_LIMITS);
@@ -467,6 +471,7 @@ Test(distribution, lud_deep_lists)
     close_hs(hs);
 }
 
+/* policies:P-26, policies:P-27 */
 Test(distribution, plu_order)
 {
     struct hs *hs = open_hs(&NO_LIMITS);
@@ -545,8 +550,8 @@ Test(distribution, mixed_policies)
     }
 }
 
-/* Equal loads are served alike under every policy (policies:P-21, policies:P-26), while others join
- * and leave. */
+/* policies:P-43: equal loads are served alike under every policy (policies:P-21, policies:P-26),
+ * while others join and leave. */
 Test(distribution, equal_fairness_under_churn)
 {
     const uint32_t types[] = {POLICY_RR,  POLICY_WRR,    POLICY_PRIO, POLICY_LU,     POLICY_LUD,

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+/* policies:P-2 */
 Test(policy, parses_and_formats)
 {
     struct policy p;
@@ -82,7 +83,7 @@ Test(policy, table)
     }
     cr_assert_eq(n, 16);
     cr_assert_null(policy_info_by_type(0));
-    cr_assert_null(policy_info_by_type(0x40000000)); /* P-32 */
+    cr_assert_null(policy_info_by_type(0x40000000)); /* policies:P-32 */
     cr_assert_null(policy_info_by_type(0xb0002004)); /* has no wire format (PD-10) */
     cr_assert_null(policy_info_by_name("nonsense"));
 }

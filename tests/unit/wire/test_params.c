@@ -175,7 +175,8 @@ Test(params, longer_parameters)
     cr_assert_eq(d.verdict, WIRE_INVALID);
 }
 
-/* P-14: every policy there is a format for, and one there is none for. */
+/* P-14, policies:P-1, policies:P-7, policies:P-31, policies:P-40: every policy there is a format
+ * for, and one there is none for. */
 Test(params, policies)
 {
     static const struct {
