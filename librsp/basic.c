@@ -364,7 +364,8 @@ static size_t pack(uint8_t *out, const struct ip_address *a, uint16_t port)
 static struct rsp_addrinfo *element_of(const struct lp_pe *pe)
 {
     struct rsp_addrinfo *ai = (struct rsp_addrinfo *)calloc(1, sizeof(*ai));
-    uint8_t *addrs = (uint8_t *)calloc(pe->address_count, sizeof(struct sockaddr_in6));
+    size_t room = pe->address_count * sizeof(struct sockaddr_in6);
+    uint8_t *addrs = (uint8_t *)calloc(1, room);
     if (ai == NULL || addrs == NULL) {
         free(ai);
         free(addrs);

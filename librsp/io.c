@@ -261,8 +261,10 @@ static ssize_t ret_size(ssize_t n)
     return n;
 }
 
-RSP_PUBLIC ssize_t rsp_recvmsg(int fd, void *buffer, size_t size, struct rsp_sndrcvinfo *info,
-                               int *msg_flags, int timeout)
+RSP_PUBLIC ssize_t
+rsp_recvmsg(int fd, void *buffer, size_t size, struct rsp_sndrcvinfo *info,
+            /* NOLINTNEXTLINE(readability-non-const-parameter): written through `into` */
+            int *msg_flags, int timeout)
 {
     int none = 0;
     struct into into = {buffer, size, info, msg_flags != NULL ? msg_flags : &none, false};
@@ -400,6 +402,9 @@ static int wait_to_send(struct sd *sd, struct peer *peer, struct tm_us deadline)
     if (sd->kind == SD_USER) {
         user_want_out(sd, tm_due(deadline, now_us()));
         return user_wait(sd, deadline);
+    }
+    if (peer == NULL) {
+        return -EBADF;
     }
     /* A caller that does not wait is told by the descriptor, one that does by the socket. */
     peer_want_out(sd, peer, tm_due(deadline, now_us()));

@@ -105,10 +105,9 @@ static unsigned force(struct machine *m, int report, struct tm_us now)
     unsigned actions = 0;
     switch (m->state) {
     case MACHINE_NEW:
-        return 0;
     case MACHINE_RESOLVING:
     case MACHINE_CONNECTING:
-        return 0; /* under way */
+        return 0; /* nothing to go on with, or under way */
     case MACHINE_ACTIVE:
         actions = MACHINE_CUT | (report != 0 ? MACHINE_REPORT : 0);
         m->lost_at = now;

@@ -106,10 +106,12 @@ struct peer *server_peer(struct sd *sd, rserpool_session_t id)
 static bool grow(struct server *s)
 {
     uint32_t size = s->size > 0 ? s->size * 2 : 64;
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
     struct peer **more = (struct peer **)realloc(s->peers, size * sizeof(*more));
     if (more == NULL) {
         return false;
     }
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
     memset(more + s->size, 0, (size - s->size) * sizeof(*more));
     s->peers = more;
     s->search = s->size;
@@ -183,6 +185,7 @@ void server_again(struct sd *sd, struct peer *peer)
     }
     if (s->again_count == s->again_size) {
         uint32_t size = s->again_size > 0 ? s->again_size * 2 : 16;
+        /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
         struct peer **more = (struct peer **)malloc(size * sizeof(*more));
         if (more == NULL) {
             return; /* the kernel tells of what comes next, and the rest is read with it */

@@ -156,6 +156,7 @@ static int pool_of(const struct sd *sd, const struct listener *l, uint8_t *out)
         if (len + TCP_POOL_LEN > POOL_HANDLE_MAX) {
             return -ENAMETOOLONG;
         }
+        /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): octets, not a string */
         memcpy(out + len, TCP_POOL, TCP_POOL_LEN);
         len += TCP_POOL_LEN;
     }
@@ -165,7 +166,7 @@ static int pool_of(const struct sd *sd, const struct listener *l, uint8_t *out)
 /** Where a listener is bound: its port, and its address unless it is the wildcard. */
 static int put_place(struct lp_writer *w, const struct listener *l)
 {
-    struct sockaddr_storage at;
+    struct sockaddr_storage at = {.ss_family = AF_UNSPEC};
     socklen_t len = sizeof(at);
     uint64_t cookie = 0;
     socklen_t cookie_len = sizeof(cookie);
@@ -204,7 +205,7 @@ static int put_place(struct lp_writer *w, const struct listener *l)
 static int register_one(struct sd *sd, struct listener *l, const struct policy *policy, int flags)
 {
     uint8_t handle[POOL_HANDLE_MAX];
-    struct rpc rpc;
+    struct rpc rpc = {.fd = -1};
     struct lp_each it;
     int len = pool_of(sd, l, handle);
     int r = len < 0 ? len : rpc_begin(&rpc, LP_REGISTER);

@@ -21,6 +21,7 @@ static struct pool_handle pool_of(const struct sd *sd, uint8_t *room)
     size_t len = sd->handle_len;
     memcpy(room, sd->handle, len);
     if (sd->protocol == 0) {
+        /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): octets, not a string */
         memcpy(room + len, TCP_POOL, TCP_POOL_LEN);
         len += TCP_POOL_LEN;
     }
@@ -51,9 +52,9 @@ static int ask(const struct sd *sd, bool seal, const void *in, size_t len, uint8
                size_t *ret_len)
 {
     uint8_t room[SD_HANDLE_MAX + TCP_POOL_LEN];
-    struct lp_cookie *c = (struct lp_cookie *)malloc(sizeof(*c));
+    struct lp_cookie *c = (struct lp_cookie *)calloc(1, sizeof(*c));
     struct pool_handle pool = pool_of(sd, room);
-    struct rpc_raw raw;
+    struct rpc_raw raw = {.fd = -1};
     int r = c != NULL ? -EPIPE : -ENOMEM;
     /* Once more on a new connection: the daemon may have been restarted. */
     for (int attempt = 0; attempt < 2 && r == -EPIPE; attempt++) {
