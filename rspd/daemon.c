@@ -160,7 +160,8 @@ static void apply_programs(struct daemon *d)
                             .port = (uint16_t)p->port,
                             .policy = p->policy,
                             .capacity = p->capacity,
-                            .probe_ms = p->probe_ms};
+                            .probe_ms = p->probe_ms,
+                            .slow_start_ms = p->slow_start_ms};
         (void)snprintf(rule.exe, sizeof(rule.exe), "%s", p->path);
         (void)snprintf(rule.probe, sizeof(rule.probe), "%s", p->probe);
         if (p->pool_len > 0 && p->pool_len <= sizeof(rule.handle)) {

@@ -98,6 +98,7 @@ struct settings_program {
     uint32_t capacity; /* 0: not stated */
     char probe[SETTINGS_TEXT_MAX];
     uint32_t probe_ms;
+    uint32_t slow_start_ms;       /* 0: none */
     char bind[SETTINGS_TEXT_MAX]; /* "8080=web,8443=web-tls" */
 };
 

@@ -264,6 +264,8 @@ static const struct setting PROGRAM_SETTINGS[] = {
      NO_OPTION, "how to see whether it serves: tcp or http:/PATH"},
     {"Program /PATH", "ProbeInterval", SETTING_MS, PROG(probe_ms), ALL("1s"), RANGE(50, HOUR), RELOAD,
      NO_OPTION, "between two probes"},
+    {"Program /PATH", "SlowStart", SETTING_MS, PROG(slow_start_ms), ALL("0"), RANGE(0, HOUR), RELOAD,
+     NO_OPTION, "until a new element has its full share, with a policy such as lu; 0: at once"},
     {"Program /PATH", "Bind", SETTING_TEXT, PROG(bind), ALL(""), NO_RANGE, RELOAD,
      NO_OPTION, "several sockets at once: PORT=POOL,PORT=POOL"},
 };

@@ -119,7 +119,8 @@ enum lp_tlv {
     LP_T_COOKIE6_NET,    /* oct: 16 octets + u8 prefix length */
     LP_T_REFUSAL_WAIT_US,
     LP_T_CONNECT_TIMEOUT_MS,
-    LP_T_RULE,    /* nested: HANDLE, [PORT], [PROTOCOL], [POLICY], [CAPACITY], [PROBE, PROBE_MS] */
+    LP_T_RULE,    /* nested: HANDLE, [PORT], [PROTOCOL], [POLICY], [CAPACITY], [PROBE, PROBE_MS],
+                     [SLOW_START_MS] */
     LP_T_NAME,    /* str */
     LP_T_HANDLE,  /* oct */
     LP_T_COOKIE4, /* oct, 4 */

@@ -11,6 +11,7 @@
 #include "rspd/local/life.h"
 #include "rspd/local/netns.h"
 #include "rspd/local/probe.h"
+#include "rspd/local/ramp.h"
 
 #define BUCKETS        256
 #define TRY_TIMEOUT_MS 1000
@@ -31,6 +32,8 @@ struct pes {
     struct watch *watch;
     struct probes *probes;
     uint64_t netns; /* ours */
+    struct loop_timer *ramp_timer;
+    struct tm_us ramp_at; /* TM_NEVER: nobody starts slowly */
     size_t count;
     struct lookup *lookups; /* their answers come in any order, or never */
     struct pe *by_id[BUCKETS];
@@ -152,24 +155,54 @@ static void on_life_gone(void *ctx, uint32_t pe_id)
     }
 }
 
+/** The scope learns the PE's load: its own, but while it starts slowly not below its ramp. */
+static void tell_load(struct pes *p, const struct pe *pe)
+{
+    struct ag_pe_info info;
+    if (!ag_pe_get(p->env.ag, pe->r.pe_id, &info) || !ramp_possible(&info.pe.policy)) {
+        return;
+    }
+    struct policy next = info.pe.policy;
+    next.word_count = policy_info_by_type(next.type)->word_count;
+    next.words[0] = pe->load;
+    next = ramp_policy(&pe->r, next, now_of(p));
+    (void)ag_pe_policy(p->env.ag, pe->r.pe_id, &next, now_of(p));
+}
+
 static void on_load(void *ctx, uint32_t pe_id, uint32_t load, uint32_t connections)
 {
     struct pes *p = (struct pes *)ctx;
     struct pe *pe = find(p, pe_id);
-    struct ag_pe_info info;
     (void)connections;
-    if (pe == NULL || pe->own_load || pe->r.capacity == 0 || !ag_pe_get(p->env.ag, pe_id, &info)) {
-        return;
+    if (pe != NULL && !pe->own_load && pe->r.capacity != 0) {
+        pe->load = load;
+        tell_load(p, pe);
     }
-    const struct policy_info *policy = policy_info_by_type(info.pe.policy.type);
-    pe->load = load;
-    if (policy == NULL || !policy->adaptive || policy->word_count == 0) {
-        return;
+}
+
+/** When its load is to be told again because of its slow start; never, if that is over. */
+static void ramp_on(struct pes *p, const struct pe *pe)
+{
+    struct tm_us next = ramp_next(&pe->r, now_of(p));
+    struct tm_us soonest = tm_add_ms(now_of(p), RAMP_STEP_MIN_MS); /* newcomers share their steps */
+    next = tm_before(next, soonest) ? soonest : next;
+    if (tm_before(next, p->ramp_at)) {
+        p->ramp_at = next;
+        (void)loop_timer_set(p->ramp_timer, next);
     }
-    struct policy next = info.pe.policy;
-    next.word_count = policy->word_count;
-    next.words[0] = load;
-    (void)ag_pe_policy(p->env.ag, pe_id, &next, now_of(p));
+}
+
+static void on_ramp(void *ctx, struct tm_us now)
+{
+    struct pes *p = (struct pes *)ctx;
+    (void)now;
+    p->ramp_at = TM_NEVER;
+    for (const struct pe *pe = pes_next(p, NULL); pe != NULL; pe = pes_next(p, pe)) {
+        if (pe->r.slow_start_ms != 0) {
+            tell_load(p, pe);
+            ramp_on(p, pe);
+        }
+    }
 }
 
 static void on_hung(void *ctx, uint32_t pe_id, bool hung, const char *reason)
@@ -236,6 +269,7 @@ int pes_new(const struct pes_env *env, const struct pes_events *events, void *ct
     p->events = *events;
     p->ctx = ctx;
     p->netns = netns_self();
+    p->ramp_at = TM_NEVER;
     const char *what = "life fds";
     int r = life_new(env->loop, env->runtime_dir, on_life_gone, p, &p->life);
     if (r == 0) {
@@ -247,8 +281,9 @@ int pes_new(const struct pes_env *env, const struct pes_events *events, void *ct
         r = watch_new(env->loop, &WATCH, p, &p->watch);
     }
     if (r == 0) {
-        what = "probes";
+        what = "probes and a timer";
         r = probes_new(env->loop, on_probe, on_tried, p, &p->probes);
+        r = r == 0 ? loop_timer_add(env->loop, 0, on_ramp, p, &p->ramp_timer) : r;
     }
     if (r != 0) {
         (void)snprintf(error, error_size, "cannot set up %s in %s: %s", what, env->runtime_dir,
@@ -271,6 +306,7 @@ void pes_free(struct pes *pes)
     if (pes == NULL) {
         return;
     }
+    loop_timer_free(pes->ramp_timer);
     probes_free(pes->probes);
     watch_free(pes->watch);
     while (pes->lookups != NULL) {
@@ -300,7 +336,7 @@ static uint32_t agent_add(struct pes *p, const struct record *r, uint64_t cause,
                          .port = r->port,
                          .families = r->families,
                          .address_count = r->address_count,
-                         .policy = r->policy,
+                         .policy = ramp_policy(r, r->policy, now_of(p)),
                          .cause = cause};
     memcpy(want.addresses, r->addresses, sizeof(want.addresses));
     return ag_pe_add(p->env.ag, &want, now_of(p), ret_error);
@@ -361,7 +397,7 @@ static size_t count_of_uid(const struct pes *p, uint32_t uid)
 /** LU when load can be told and the pool does not exist yet; else whatever the pool has. */
 static struct policy policy_for(const struct pes *p, const struct record *r)
 {
-    if (r->policy.type != POLICY_NONE || r->capacity == 0) {
+    if (r->policy.type != POLICY_NONE || (r->capacity == 0 && r->slow_start_ms == 0)) {
         return r->policy;
     }
     for (const struct pe *pe = pes_next(p, NULL); pe != NULL; pe = pes_next(p, pe)) {
@@ -389,6 +425,12 @@ static int add(struct pes *pes, const struct record *record, int dir_fd, const c
     }
     pe->r = *record;
     pe->r.policy = policy_for(pes, record);
+    pe->load = pe->r.policy.words[0];
+    r = ramp_check(&pe->r.policy, record->slow_start_ms, why, size);
+    if (r != 0) {
+        free(pe);
+        return r;
+    }
     if (!authority_owner(pes->env.authority, record_handle(record), &pe->r.pool_uid)) {
         pe->r.pool_uid = record->uid;
     }
@@ -458,7 +500,9 @@ static void take_back(struct pes *p, const struct record *record)
         free(pe);
         return;
     }
+    pe->load = pe->r.policy.words[0];
     insert(p, pe);
+    ramp_on(p, pe);
     if (pe->r.drained) {
         apply_withholding(p, pe);
     }
@@ -559,32 +603,11 @@ const struct pe *pes_find(const struct pes *pes, uint32_t pe_id)
     return find(pes, pe_id);
 }
 
-static bool same_addresses(const struct record *a, const struct record *b)
-{
-    if (a->address_count != b->address_count) {
-        return false;
-    }
-    for (uint8_t i = 0; i < a->address_count; i++) {
-        bool found = false;
-        for (uint8_t k = 0; k < b->address_count && !found; k++) {
-            found = ip_address_equal(&a->addresses[i], &b->addresses[k]);
-        }
-        if (!found) {
-            return false;
-        }
-    }
-    return true;
-}
-
 const struct pe *pes_find_place(const struct pes *pes, const struct record *like)
 {
     const struct pe *pe = pes->by_port[like->port % BUCKETS];
     for (; pe != NULL; pe = pe->port_next) {
-        if (pe->r.port == like->port && pe->r.protocol == like->protocol &&
-            pe->r.netns == like->netns && pe->r.adopted == like->adopted &&
-            pe->r.families == like->families &&
-            pool_handle_equal(record_handle(&pe->r), record_handle(like)) &&
-            same_addresses(&pe->r, like)) {
+        if (record_same_place(&pe->r, like)) {
             return pe;
         }
     }
@@ -700,9 +723,10 @@ int pes_update(struct pes *pes, uint32_t pe_id, const struct policy *policy, uin
         }
         next.word_count = kind->word_count;
         next.words[0] = load;
-        pe->load = load;
     }
-    int r = ag_pe_policy(pes->env.ag, pe_id, &next, now_of(pes));
+    pe->load = next.words[0];
+    struct policy told = ramp_policy(&pe->r, next, now_of(pes));
+    int r = ag_pe_policy(pes->env.ag, pe_id, &told, now_of(pes));
     if (r == 0) {
         pe->own_load = true;
         pe->r.policy = next;
@@ -730,6 +754,11 @@ void pes_registered(struct pes *pes, uint32_t pe_id, int result, uint16_t cause,
     (void)snprintf(pe->text, sizeof(pe->text), "%s", text);
     if (result == 0) {
         pe->outcome = PE_ACCEPTED;
+        if (pe->r.slow_start_ms != 0 && pe->r.since_us == 0) {
+            pe->r.since_us = (uint64_t)now_of(pes).us;
+            save(pes, pe);
+            ramp_on(pes, pe);
+        }
     } else if (result == -EAGAIN || result == -ETIMEDOUT) {
         pe->outcome = PE_WAITING;
     } else {

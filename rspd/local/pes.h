@@ -38,7 +38,7 @@ struct pe {
     bool hung, probe_failed;
     char hang_reason[PES_REASON_MAX], probe_reason[PES_REASON_MAX];
     bool own_load; /* its program states its load itself */
-    uint32_t load;
+    uint32_t load; /* its own; the scope may know a higher one (ramp.h) */
 };
 
 /** What becomes of a PE; all may be NULL. Called in the loop. */

@@ -86,7 +86,8 @@ int record_format(const struct record *record, const char *boot_id, char *out, s
     say(&t, "sock-cookie=%llu\nnetns=%llu\n", (unsigned long long)record->sock_cookie,
         (unsigned long long)record->netns);
     say_octets(&t, "probe", record->probe, strnlen(record->probe, sizeof(record->probe)));
-    say(&t, "probe-ms=%u\nslow-start-ms=%u\n", record->probe_ms, record->slow_start_ms);
+    say(&t, "probe-ms=%u\nslow-start-ms=%u\nsince-us=%llu\n", record->probe_ms,
+        record->slow_start_ms, (unsigned long long)record->since_us);
     say(&t, "adopted=%u\ndrained=%u\n", record->adopted, record->drained);
     say_octets(&t, "program", record->program, strnlen(record->program, sizeof(record->program)));
     say(&t, "%s\n", RECORD_TAIL);
@@ -193,6 +194,7 @@ static const struct number_key number_keys[] = {
     NUMBER("netns", netns),
     NUMBER("probe-ms", probe_ms),
     NUMBER("slow-start-ms", slow_start_ms),
+    NUMBER("since-us", since_us),
 };
 
 static void store(void *at, size_t size, uint64_t v)

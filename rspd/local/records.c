@@ -21,6 +21,30 @@ struct records {
     char boot_id[BOOT_ID_MAX];
 };
 
+static bool same_addresses(const struct record *a, const struct record *b)
+{
+    if (a->address_count != b->address_count) {
+        return false;
+    }
+    for (uint8_t i = 0; i < a->address_count; i++) {
+        bool found = false;
+        for (uint8_t k = 0; k < b->address_count && !found; k++) {
+            found = ip_address_equal(&a->addresses[i], &b->addresses[k]);
+        }
+        if (!found) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool record_same_place(const struct record *a, const struct record *b)
+{
+    return a->port == b->port && a->protocol == b->protocol && a->netns == b->netns &&
+           a->adopted == b->adopted && a->families == b->families &&
+           pool_handle_equal(record_handle(a), record_handle(b)) && same_addresses(a, b);
+}
+
 static void read_boot_id(char *out, size_t size)
 {
     out[0] = '\0';

@@ -36,6 +36,8 @@ struct record {
     char probe[RECORD_PROBE_MAX];
     uint32_t probe_ms;
     uint32_t slow_start_ms;
+    uint64_t
+        since_us; /* first accepted, monotonic clock; told with slow_start_ms only; 0: not yet */
     bool adopted; /* lives with its listening socket, not with a life fd */
     bool drained;
     char program[RECORD_EXE_MAX]; /* for people */
@@ -45,6 +47,9 @@ static inline struct pool_handle record_handle(const struct record *r)
 {
     return (struct pool_handle){.octets = r->handle, .len = r->handle_len};
 }
+
+/** The same listener: pool, protocol, port, addresses, namespace and way of being kept. */
+bool record_same_place(const struct record *a, const struct record *b);
 
 struct records;
 

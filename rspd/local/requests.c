@@ -298,6 +298,9 @@ static void put_rules(struct rq_client *c, struct lp_writer *w, uint32_t port)
             lp_put_str(w, LP_T_PROBE, found[i]->probe);
             lp_put_u32(w, LP_T_PROBE_MS, found[i]->probe_ms);
         }
+        if (found[i]->slow_start_ms != 0) {
+            lp_put_u32(w, LP_T_SLOW_START_MS, found[i]->slow_start_ms);
+        }
         lp_unnest(w, mark);
     }
     if (c->kind == LP_CLIENT_SHIM && port != 0 && n == 0) {

@@ -3,6 +3,7 @@
 #include "rspd/local/rules.h"
 
 #include "common/bindmap.h"
+#include "rspd/local/ramp.h"
 
 #include <errno.h>
 #include <fnmatch.h>
@@ -47,6 +48,9 @@ int rules_add(struct rules *rules, const struct rule *rule, char *error, size_t 
     }
     if (rule->handle_len == 0 || rule->handle_len > RULE_HANDLE_MAX) {
         (void)snprintf(error, error_size, "the rule for \"%.80s\" names no pool", rule->exe);
+        return -EINVAL;
+    }
+    if (ramp_check(&rule->policy, rule->slow_start_ms, error, error_size) != 0) {
         return -EINVAL;
     }
     if (rules->count == RULES_MAX) {

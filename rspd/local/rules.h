@@ -39,8 +39,8 @@ int rules_new(struct rules **ret);
 void rules_free(struct rules *rules);
 void rules_clear(struct rules *rules);
 /**
- * Adds a rule (copied). -EINVAL: no absolute path, no handle; -ENOSPC: RULES_MAX; -ENOMEM. On
- * error one sentence in `error`.
+ * Adds a rule (copied). -EINVAL: no absolute path, no handle, slow start without a load; -ENOSPC:
+ * RULES_MAX; -ENOMEM. On error one sentence in `error`.
  */
 int rules_add(struct rules *rules, const struct rule *rule, char *error, size_t error_size);
 /**

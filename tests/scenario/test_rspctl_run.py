@@ -59,10 +59,11 @@ def test_stands_in_front_of_ld_preload(host):
 
 def test_print_env(host):
     result = host.rspctl("run", "--pool", "web", "--port", "8080", "--policy", "lu", "--capacity",
-                         "50", "--probe", "http:/x", "--probe-interval", "250ms", "--print-env")
+                         "50", "--probe", "http:/x", "--probe-interval", "250ms", "--slow-start", "10s", "--print-env")
     lines = dict(line.split("=", 1) for line in result.stdout.splitlines())
     assert lines == {"LD_PRELOAD": str(rsp.SHIM), "RSP_BIND": "8080=web", "RSP_POLICY": "lu",
-                     "RSP_CAPACITY": "50", "RSP_PROBE": "http:/x", "RSP_PROBE_MS": "250"}
+                     "RSP_CAPACITY": "50", "RSP_PROBE": "http:/x", "RSP_PROBE_MS": "250",
+                     "RSP_SLOW_START_MS": "10000"}
 
 
 def test_options_end_at_the_command(host):

@@ -35,6 +35,8 @@ const struct ctl_option_spec ctl_options[OPT_IDS] = {
     [OPT_PROBE] = {OPT_PROBE, 0, "probe", "PROBE", "tcp, http:/PATH or exec:CMD"},
     [OPT_PROBE_INTERVAL] = {OPT_PROBE_INTERVAL, 0, "probe-interval", "DUR",
                             "time between probes (default: 1s)"},
+    [OPT_SLOW_START] = {OPT_SLOW_START, 0, "slow-start", "DUR",
+                        "until a newcomer has its full share (lu, plu ...)"},
     [OPT_MAP] = {OPT_MAP, 0, "map", "PORT=POOL,...", "several ports, each in its own pool"},
     [OPT_ERRNO] = {OPT_ERRNO, 0, "reason", "NAME", "refused, timeout or unreachable"},
     [OPT_MIN_ELEMENTS] = {OPT_MIN_ELEMENTS, 0, "min-elements", "N",
@@ -62,12 +64,12 @@ static const enum ctl_option dump_options[] = {OPT_ALL, OPT_IDS};
 static const enum ctl_option resolve_options[] = {OPT_COUNT_N, OPT_PROTO, TABLE_OPTIONS, OPT_IDS};
 static const enum ctl_option drain_options[] = {OPT_WAIT, OPT_IDS};
 static const enum ctl_option run_options[] = {
-    OPT_POOL,        OPT_POLICY, OPT_CAPACITY,       OPT_PORT,      OPT_PROTO,
-    OPT_MAP,         OPT_PROBE,  OPT_PROBE_INTERVAL, OPT_PRINT_ENV, OPT_CHECK,
-    OPT_BEST_EFFORT, OPT_SHELL,  OPT_LIBRARY,        OPT_IDS};
-static const enum ctl_option register_options[] = {OPT_PORT,  OPT_PROTO,          OPT_ADDRESS,
-                                                   OPT_PID,   OPT_POLICY,         OPT_CAPACITY,
-                                                   OPT_PROBE, OPT_PROBE_INTERVAL, OPT_IDS};
+    OPT_POOL,  OPT_POLICY,      OPT_CAPACITY,       OPT_PORT,       OPT_PROTO,
+    OPT_MAP,   OPT_PROBE,       OPT_PROBE_INTERVAL, OPT_SLOW_START, OPT_PRINT_ENV,
+    OPT_CHECK, OPT_BEST_EFFORT, OPT_SHELL,          OPT_LIBRARY,    OPT_IDS};
+static const enum ctl_option register_options[] = {
+    OPT_PORT,     OPT_PROTO, OPT_ADDRESS,        OPT_PID,        OPT_POLICY,
+    OPT_CAPACITY, OPT_PROBE, OPT_PROBE_INTERVAL, OPT_SLOW_START, OPT_IDS};
 static const enum ctl_option deregister_options[] = {OPT_PORT, OPT_IDS};
 static const enum ctl_option report_options[] = {OPT_ERRNO, OPT_IDS};
 static const enum ctl_option rotate_options[] = {OPT_AFTER, TABLE_OPTIONS, OPT_IDS};

@@ -9,15 +9,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "handlespace/policy.h"
-
 /** Everything `register` is told. */
 struct registration {
     struct handle_text pool;
     uint32_t port, pid, capacity;
     enum transport_protocol protocol;
     struct ip_address address; /* family IP_NONE: wildcard */
-    struct policy policy;      /* type POLICY_NONE: the pool's */
+    struct policy_option policy;
     struct probe_option probe;
     uint64_t netns;
 };
@@ -26,7 +24,6 @@ static int read_registration(struct ctl *ctl, struct registration *r)
 {
     const char *proto = ctl->opt[OPT_PROTO] != NULL ? ctl->opt[OPT_PROTO] : "tcp";
     const char *address = ctl->opt[OPT_ADDRESS];
-    char error[160];
     if (ctl->opt[OPT_PORT] == NULL) {
         return ctl_fail(CTL_USAGE, "register: which port? - rspctl register HANDLE --port N");
     }
@@ -40,12 +37,8 @@ static int read_registration(struct ctl *ctl, struct registration *r)
     if (address != NULL && ip_address_parse(address, &r->address) != 0) {
         return ctl_fail(CTL_USAGE, "--address \"%s\" is no IP address", address);
     }
-    if (ctl->opt[OPT_POLICY] != NULL &&
-        policy_parse(ctl->opt[OPT_POLICY], &r->policy, error, sizeof(error)) != 0) {
-        return ctl_fail(CTL_USAGE, "--policy \"%s\": %s - see \"rspctl policies\"",
-                        ctl->opt[OPT_POLICY], error);
-    }
-    int status = probe_read(ctl, &r->probe);
+    int status = policy_read(ctl, &r->policy);
+    status = status == CTL_OK ? probe_read(ctl, &r->probe) : status;
     if (status != CTL_OK) {
         return status;
     }
@@ -70,8 +63,11 @@ static void put_registration(struct lp_writer *w, const struct registration *r)
     if (r->address.family != IP_NONE) {
         lp_put_address(w, LP_T_ADDRESS, &r->address);
     }
-    if (r->policy.type != POLICY_NONE) {
-        lp_put_policy(w, &r->policy);
+    if (r->policy.policy.type != POLICY_NONE) {
+        lp_put_policy(w, &r->policy.policy);
+    }
+    if (r->policy.slow_start_ms != 0) {
+        lp_put_u32(w, LP_T_SLOW_START_MS, r->policy.slow_start_ms);
     }
     if (r->capacity != 0) {
         lp_put_u32(w, LP_T_CAPACITY, r->capacity);

@@ -64,6 +64,7 @@ enum ctl_option {
     OPT_PID,
     OPT_PROBE,
     OPT_PROBE_INTERVAL,
+    OPT_SLOW_START,
     OPT_MAP,
     OPT_ERRNO,
     OPT_MIN_ELEMENTS,
@@ -326,6 +327,19 @@ struct probe_target {
  */
 int probe_start(const struct ctl *ctl, const struct probe_option *probe,
                 const struct probe_target *target);
+
+/* policy_option.c */
+
+#define POLICY_OPTION_MAX 128
+
+/** --policy and --slow-start taken apart. */
+struct policy_option {
+    char text[POLICY_OPTION_MAX]; /* --policy without its slow-start; "": not given */
+    struct policy policy;         /* type POLICY_NONE: not given, the pool's */
+    uint32_t slow_start_ms;       /* 0: none */
+};
+/** Reads --policy and --slow-start; CTL_OK or CTL_USAGE (said). */
+int policy_read(struct ctl *ctl, struct policy_option *ret);
 
 /* elf.c */
 

@@ -10,8 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "handlespace/policy.h"
-
 #define VARS_MAX 16
 
 /** The variables to set. */
@@ -75,8 +73,9 @@ static int find_library(const struct ctl *ctl, char *out, size_t size)
 /** Options that only make sense for a server. */
 static int check_server_options(const struct ctl *ctl)
 {
-    static const enum ctl_option server[] = {OPT_POLICY, OPT_CAPACITY, OPT_PORT,
-                                             OPT_PROTO,  OPT_PROBE,    OPT_PROBE_INTERVAL};
+    static const enum ctl_option server[] = {OPT_POLICY,    OPT_CAPACITY, OPT_PORT,
+                                             OPT_PROTO,     OPT_PROBE,    OPT_PROBE_INTERVAL,
+                                             OPT_SLOW_START};
     for (size_t i = 0; i < sizeof(server) / sizeof(server[0]); i++) {
         if (ctl->opt[server[i]] != NULL && ctl->opt[OPT_POOL] == NULL &&
             ctl->opt[OPT_MAP] == NULL) {
@@ -119,8 +118,7 @@ static int check_map(const char *map)
 static int plan_server(struct ctl *ctl, struct plan *plan)
 {
     char text[POOL_HANDLE_MAX + 32];
-    char error[160];
-    struct policy policy;
+    struct policy_option policy;
     const char *pool = ctl->opt[OPT_POOL];
     if (ctl->opt[OPT_MAP] != NULL) {
         set(plan, "RSP_BIND", ctl->opt[OPT_MAP]);
@@ -131,12 +129,15 @@ static int plan_server(struct ctl *ctl, struct plan *plan)
     } else if (pool != NULL) {
         set(plan, "RSP_POOL", pool);
     }
-    if (ctl->opt[OPT_POLICY] != NULL) {
-        if (policy_parse(ctl->opt[OPT_POLICY], &policy, error, sizeof(error)) != 0) {
-            return ctl_fail(CTL_RUN_WRAPPER, "--policy \"%s\": %s - see \"rspctl policies\"",
-                            ctl->opt[OPT_POLICY], error);
-        }
-        set(plan, "RSP_POLICY", ctl->opt[OPT_POLICY]);
+    if (policy_read(ctl, &policy) != CTL_OK) {
+        return CTL_RUN_WRAPPER;
+    }
+    if (policy.text[0] != '\0') {
+        set(plan, "RSP_POLICY", policy.text);
+    }
+    if (policy.slow_start_ms != 0) {
+        (void)snprintf(text, sizeof(text), "%u", policy.slow_start_ms);
+        set(plan, "RSP_SLOW_START_MS", text);
     }
     if (ctl->opt[OPT_CAPACITY] != NULL) {
         (void)snprintf(text, sizeof(text), "%u",

@@ -176,7 +176,7 @@ Test(settings, pools_and_programs)
     const char *file = "[Pool web*]\nRegisterUsers = root 1000\nRegisterFrom = 10.0.0.0/8\n"
                        "[Program /usr/sbin/a-program-with-a-name-longer-than-fifty-octets/nginx]\n"
                        "Pool = w\\x00b\nPort = 80\nProtocol = tcp\nCapacity = 200\n"
-                       "Probe = http:/health\nProbeInterval = 2s\n"
+                       "Probe = http:/health\nProbeInterval = 2s\nSlowStart = 10s\n"
                        "[Program /usr/bin/x]\nBind = 80=web\n";
     cr_assert_eq(load(&s, file, NULL), 0, "%s", said);
     cr_assert_eq(s.pool_count, 1);
@@ -190,6 +190,8 @@ Test(settings, pools_and_programs)
     cr_assert_eq(s.programs[0].pool[1], 0);
     cr_assert_eq(s.programs[0].capacity, 200);
     cr_assert_eq(s.programs[0].probe_ms, 2000);
+    cr_assert_eq(s.programs[0].slow_start_ms, 10000);
+    cr_assert_eq(s.programs[1].slow_start_ms, 0);
     settings_done(&s);
 }
 

@@ -29,6 +29,7 @@ static struct record sample(uint32_t pe_id)
                        .probe = "http:/a\nb",
                        .probe_ms = 500,
                        .slow_start_ms = 9,
+                       .since_us = 123456789012345,
                        .adopted = true,
                        .drained = true,
                        .program = "/usr/sbin/nginx"};
