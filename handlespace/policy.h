@@ -27,6 +27,12 @@ const struct policy_info *policy_info_at(size_t i);
 /** What the i-th word is written as: "number", "percentage"; "measured" ones cannot be given. */
 const char *policy_word_form(const struct policy_info *info, size_t i);
 
+/** The word of a policy that holds a measured distance in milliseconds; NULL: it has none. */
+uint32_t *policy_distance_word(struct policy *policy);
+#define POLICY_DISTANCE_STEP_MS 50 /* unless another one is set */
+/** Half a round trip, rounded to a multiple of the step, ties to an even one (P-35). */
+uint32_t policy_distance(uint32_t srtt_ms, uint32_t step_ms);
+
 /**
  * Parses "rr", "lu", "wrr:weight=3", "lu:load=25%". On error returns -EINVAL and says in
  * `error` what is wrong with which word.

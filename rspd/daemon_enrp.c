@@ -59,6 +59,7 @@ void enrp_settings_from(const struct settings *s, struct enrp_settings *ret)
         .adopt_rate = s->adopt_rate,
         .table_elements = s->table_elements,
         .table_octets = s->table_octets,
+        .distance_step_ms = s->distance_step_ms,
         .suggestion = (enum enrp_suggestion)s->suggestion,
         .handle_max = (uint16_t)s->handle_max,
         .lowest_wins = s->takeover_order == SETTINGS_LOWEST_WINS,
@@ -122,6 +123,22 @@ static void on_removed(void *ctx, const struct hs_element *element, bool by_itse
     struct daemon *d = (struct daemon *)ctx;
     d->en_out.cause = d->rg_out.cause;
     enrp_removed(d->en, element, by_itself, now);
+}
+
+static uint32_t round_trip(struct tp_endpoint *ep, uint64_t assoc)
+{
+    uint32_t ms = 0;
+    return ep != NULL && tp_srtt_ms(ep, assoc, &ms) == 0 ? ms : 0;
+}
+
+static uint32_t element_round_trip(void *ctx, uint64_t assoc)
+{
+    return round_trip(((struct daemon *)ctx)->registrar_ep, assoc);
+}
+
+static uint32_t peer_round_trip(void *ctx, uint64_t assoc)
+{
+    return round_trip(((struct daemon *)ctx)->enrp_ep, assoc);
 }
 
 /* --- associations --------------------------------------------------------------------------------
@@ -251,8 +268,12 @@ int enrp_side_start(struct daemon *d)
                                .offered = on_offered,
                                .disowned = on_disowned,
                                .disputed = on_disputed,
-                               .changed = on_changed};
-    const struct rg_hooks back = {.ctx = d, .registered = on_registered, .removed = on_removed};
+                               .changed = on_changed,
+                               .round_trip = peer_round_trip};
+    const struct rg_hooks back = {.ctx = d,
+                                  .registered = on_registered,
+                                  .removed = on_removed,
+                                  .round_trip = element_round_trip};
     enrp_net_open(d);
     settings_of(d, &settings);
     d->en = enrp_new(&settings, &hooks, d->hs, &d->en_out, rnd_next(&d->rnd), loop_now(d->loop));

@@ -98,6 +98,7 @@ static void rg_settings_of(struct daemon *d, struct rg_settings *ret)
     ret->host_assocs = s->host_assocs;
     ret->host_elements = s->host_elements;
     ret->host_messages = s->host_messages;
+    ret->distance_step_ms = s->distance_step_ms;
     ret->loopback_stays = s->minimum_scope > IP_SCOPE_LOOPBACK;
 }
 

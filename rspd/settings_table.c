@@ -129,6 +129,8 @@ static const struct setting SETTINGS[] = {
      NO_OPTION, "elements in one message of a download"},
     {"Registrar", "TableOctets", SETTING_NUMBER, FIELD(table_octets), {"16000", "1400", "16000", "16000"}, RANGE(500, 60000), RELOAD,
      NO_OPTION, "octets in one message of a download"},
+    {"Registrar", "DistanceStep", SETTING_MS, FIELD(distance_step_ms), ALL("50ms"), RANGE(1, 10000), RELOAD,
+     NO_OPTION, "measured distances of elements (policies lu-dpf …) are rounded to a multiple of that"},
 
     {"Network", "Registrars", SETTING_REGISTRARS, FIELD(registrars), ALL(""), NO_RANGE, RESTART,
      "--registrars", "LIST", "registrars given by hand: ADDR[:PORT][/UDP-PORT], [V6ADDR]:PORT"},

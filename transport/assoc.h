@@ -102,6 +102,13 @@ struct tp_path {
 /** -ENOTCONN: no such association, or it has ended meanwhile. May be called from `up`. */
 int tp_path(struct tp_endpoint *ep, uint64_t assoc, struct tp_path *ret);
 
+/**
+ * Smoothed round trip time of the primary path in milliseconds, 0: not measured yet. It holds no
+ * time of waiting for acknowledgements: both ends of ours send them at once (policies:P-38).
+ * -ENOTCONN: as tp_path(). Costs a system call.
+ */
+int tp_srtt_ms(struct tp_endpoint *ep, uint64_t assoc, uint32_t *ret);
+
 /** `associations`: open now; the others count from tp_new() on. */
 struct tp_stats {
     uint64_t associations, accepted, refused, failed_sends, messages_in, messages_out, malformed;

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SEND_BUFFER_BYTES    4194304
@@ -647,6 +648,26 @@ static int kernel_path(struct tp_assoc *a, struct tp_path *ret)
     return 0;
 }
 
+/*
+ * The kernel tells this time in its ticks, other than the RTO beside it, which it tells in
+ * milliseconds. How long a tick is shows in the resolution of the coarse clock.
+ */
+static int kernel_srtt(struct tp_assoc *a, uint32_t *ret)
+{
+    struct sctp_status status = {.sstat_assoc_id = (sctp_assoc_t)a->id};
+    socklen_t len = sizeof(status);
+    struct timespec tick = {0};
+    if (getsockopt(of(a->ep)->fd, IPPROTO_SCTP, SCTP_STATUS, &status, &len) != 0) {
+        return -ENOTCONN; /* it has ended, we have only not read that yet */
+    }
+    if (clock_getres(CLOCK_MONOTONIC_COARSE, &tick) != 0 || tick.tv_sec != 0) {
+        return -ENOTSUP;
+    }
+    uint64_t ms = ((uint64_t)status.sstat_primary.spinfo_srtt * (uint64_t)tick.tv_nsec) / 1000000;
+    *ret = ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
+    return 0;
+}
+
 const struct tp_ops tp_kernel_ops = {
     .start = kernel_start,
     .stop = kernel_stop,
@@ -657,4 +678,5 @@ const struct tp_ops tp_kernel_ops = {
     .end = kernel_end,
     .want_flush = kernel_want_flush,
     .path = kernel_path,
+    .srtt = kernel_srtt,
 };

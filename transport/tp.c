@@ -586,6 +586,13 @@ int tp_path(struct tp_endpoint *ep, uint64_t assoc, struct tp_path *ret)
     return ep->tp->ops->path(a, ret);
 }
 
+int tp_srtt_ms(struct tp_endpoint *ep, uint64_t assoc, uint32_t *ret)
+{
+    struct tp_assoc *a = table_find(&ep->tables[TP_BY_NUMBER], TP_BY_NUMBER, assoc);
+    *ret = 0;
+    return a != NULL && assoc != 0 ? ep->tp->ops->srtt(a, ret) : -ENOTCONN;
+}
+
 int tp_open(struct tp *tp, const struct ip_address *addresses, size_t count, uint16_t port,
             const struct tp_callbacks *callbacks, void *ctx, struct tp_endpoint **ret)
 {

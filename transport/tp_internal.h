@@ -112,6 +112,7 @@ struct tp_ops {
     /** There is (no longer) something to flush. */
     void (*want_flush)(struct tp_endpoint *ep, bool on);
     int (*path)(struct tp_assoc *a, struct tp_path *ret);
+    int (*srtt)(struct tp_assoc *a, uint32_t *ret);
     /** The record is about to be freed; may be NULL. */
     void (*gone)(struct tp_assoc *a);
 };

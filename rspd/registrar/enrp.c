@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "handlespace/policy.h"
 #include "rspd/registrar/enrp_internal.h"
 #include "wire/params.h"
 
@@ -94,6 +95,7 @@ void enrp_settings_profile(struct enrp_settings *ret, enum enrp_profile profile)
 {
     *ret = PROFILES[profile];
     ret->handle_max = POOL_HANDLE_MAX_INTEROP;
+    ret->distance_step_ms = POLICY_DISTANCE_STEP_MS;
 }
 
 static void take_settings(struct enrp *en, const struct enrp_settings *settings)
@@ -594,6 +596,8 @@ void enrp_receive(struct enrp *en, uint64_t assoc, const uint8_t *octets, size_t
     en->counters.messages_in++;
     en->counters.octets_in += len;
     from->last_heard = now;
+    en->rx_assoc = assoc;
+    en->distance_known = false;
     enum wire_verdict verdict = enrp_decode(octets, len, &en->rx, &en->report);
     if (verdict == WIRE_OK && en->rx.type == ENRP_ERROR) {
         /* rsplib leaves the ids of what it complains of: our own as the sender (D-17). */

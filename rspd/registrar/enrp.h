@@ -53,6 +53,7 @@ struct enrp_settings {
     uint32_t adopt_rate;     /* elements asked per second after a takeover (E-84) */
     uint32_t table_elements; /* per table response */
     uint32_t table_octets;
+    uint32_t distance_step_ms;       /* measured distances are a multiple of that (policies:P-35) */
     enum enrp_suggestion suggestion; /* NEVER: those of others are ignored too */
     uint16_t handle_max;             /* above 32: says in PRESENCE that it can */
     bool lowest_wins;                /* rsplib's tie-break instead of the RFC's (E-95) */
@@ -80,6 +81,9 @@ struct enrp_hooks {
     bool (*disputed)(void *ctx, struct pool_handle handle, uint32_t pe_id);
     /** What can be resolved has changed: an element came, went, or has other addresses. */
     void (*changed)(void *ctx, struct pool_handle handle, uint32_t pe_id, struct tm_us now);
+    /** Smoothed round trip time of an association in milliseconds, 0: unknown. Asked at most once a
+     *  message, and only when an element in it has a policy with a distance. */
+    uint32_t (*round_trip)(void *ctx, uint64_t assoc);
 };
 
 struct enrp;

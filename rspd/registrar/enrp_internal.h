@@ -120,6 +120,9 @@ struct enrp {
 
     struct en_bucket event_bucket, heard_bucket;
     struct enrp_counters counters;
+    uint64_t rx_assoc;    /* over which rx came */
+    bool distance_known;  /* to the sender of rx: it has been asked for … */
+    uint32_t distance_ms; /* … and is this */
     struct enrp_message rx, tx;
     struct wire_report report;
     uint8_t octets[ENRP_MESSAGE_MAX];

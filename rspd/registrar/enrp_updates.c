@@ -11,6 +11,8 @@
  * Updates may cross too; who gave an element away that it still has an association with asks it.
  */
 #include "rspd/registrar/enrp_internal.h"
+
+#include "handlespace/policy.h"
 #include "rspd/registrar/registrar.h"
 
 int64_t en_life_ms(const struct enrp *en, uint32_t life)
@@ -211,16 +213,38 @@ static bool same_user(const struct hs_element *old, const struct pool_element *e
     return true;
 }
 
+/*
+ * An element of another registrar is as far away as the sender says, and as the sender is from us
+ * (policies:P-36). Each element by itself, whatever stands beside it (D-24), and always from what
+ * was told: hearing it twice does not move it.
+ */
+static void add_distance(struct enrp *en, struct policy *policy)
+{
+    uint32_t *distance = policy_distance_word(policy);
+    if (distance == NULL) {
+        return;
+    }
+    if (!en->distance_known) {
+        uint32_t rtt =
+            en->hooks.round_trip != NULL ? en->hooks.round_trip(en->hooks.ctx, en->rx_assoc) : 0;
+        en->distance_ms = policy_distance(rtt, en->set.distance_step_ms);
+        en->distance_known = true;
+    }
+    *distance = *distance < UINT32_MAX - en->distance_ms ? *distance + en->distance_ms : UINT32_MAX;
+}
+
 void en_import(struct enrp *en, int slot, const struct enrp_entry *entry, enum en_source source,
                struct tm_us now)
 {
     hs_read_begin();
-    const struct pool_element *element = &entry->element;
+    struct pool_element placed = entry->element;
+    const struct pool_element *element = &placed;
     const struct hs_element *old = hs_find(en->hs, entry->handle, element->pe_id);
     if (!may_import(en, slot, entry, old, source, now)) {
         hs_read_end();
         return;
     }
+    add_distance(en, &placed.policy);
     bool ours = old != NULL && old->home_id == en->set.id;
     bool news = old == NULL || !same_user(old, element);
     enum hs_result result = hs_register(en->hs, entry->handle, element,

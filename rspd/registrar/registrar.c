@@ -5,6 +5,7 @@
  */
 #include "rspd/registrar/registrar.h"
 
+#include "handlespace/policy.h"
 #include "rspd/registrar/rg_internal.h"
 
 #include <stdlib.h>
@@ -20,7 +21,8 @@ void rg_settings_default(struct rg_settings *ret)
                                 .max_bad_pe_reports = 3,
                                 .items_default = 3,
                                 .handle_max = POOL_HANDLE_MAX_INTEROP,
-                                .update_ms = 100};
+                                .update_ms = 100,
+                                .distance_step_ms = POLICY_DISTANCE_STEP_MS};
 }
 
 uint64_t rg_hash_number(const struct rg *rg, uint64_t number)

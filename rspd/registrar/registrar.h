@@ -44,9 +44,10 @@ struct rg_settings {
     uint16_t handle_max;         /* longest handle accepted */
     uint32_t update_ms;          /* dynamic updates are gathered that long; of what has gone, not */
     uint32_t host_assocs, host_elements; /* what one host may have … */
-    uint32_t host_messages; /* … and say in a second, besides two per element; 0: no limit */
-    bool loopback_stays;    /* this host's elements without an address for others get home 0:
-                               they are told to nobody */
+    uint32_t host_messages;    /* … and say in a second, besides two per element; 0: no limit */
+    uint32_t distance_step_ms; /* measured distances are a multiple of that (policies:P-35) */
+    bool loopback_stays;       /* this host's elements without an address for others get home 0:
+                                  they are told to nobody */
     const struct rg_prefix *allow; /* who may register from where; NULL/0: everybody */
     size_t allow_count;
     /**
@@ -97,6 +98,9 @@ struct rg_hooks {
     void (*registered)(void *ctx, const struct hs_element *element, struct tm_us now);
     /** Has just left the handlespace, `by_itself`: it deregistered. The same. */
     void (*removed)(void *ctx, const struct hs_element *element, bool by_itself, struct tm_us now);
+    /** Smoothed round trip time of an association in milliseconds, 0: unknown. Asked only for a
+     *  registration whose policy has a distance. */
+    uint32_t (*round_trip)(void *ctx, uint64_t assoc);
 };
 void rg_set_hooks(struct rg *rg, const struct rg_hooks *hooks);
 

@@ -388,6 +388,18 @@ static bool stays_here(const struct rg *rg, const struct rg_assoc *assoc,
     return true;
 }
 
+/* Whatever the PE says of how far it is from us, we know it better (policies:P-36). */
+static void measure(const struct rg *rg, const struct rg_assoc *assoc, struct policy *policy)
+{
+    uint32_t *distance = policy_distance_word(policy);
+    if (distance != NULL) {
+        uint32_t rtt = assoc->id != LOCAL_ASSOC && rg->hooks.round_trip != NULL
+                           ? rg->hooks.round_trip(rg->hooks.ctx, assoc->id)
+                           : 0;
+        *distance = policy_distance(rtt, rg->set.distance_step_ms);
+    }
+}
+
 void rg_registration(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
 {
     struct pool_element pe = rg->rx.elements[0];
@@ -409,6 +421,9 @@ void rg_registration(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
         ok = false;
     }
     ok = ok && keep_proven(rg, assoc, &pe, kept, &refusal);
+    if (ok) {
+        measure(rg, assoc, &pe.policy);
+    }
     hs_read_begin();
     if (ok && hs_find(rg->hs, rg->rx.handle, pe.pe_id) == NULL &&
         !rg_principal_may_bear(rg, assoc, now)) {

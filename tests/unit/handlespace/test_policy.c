@@ -268,3 +268,42 @@ Test(policy, rand_finds_the_few_a_filter_leaves)
     }
     close_hs(hs);
 }
+
+/* P-35: half a round trip, to the next multiple of the step; ties to an even one (policies.md §11).
+ */
+Test(policy, distances)
+{
+    static const struct {
+        uint32_t srtt, step, distance;
+    } cases[] = {{0, 50, 0},     {49, 50, 0},    {50, 50, 0},
+                 {51, 50, 50},   {99, 50, 50},   {101, 50, 50},
+                 {149, 50, 50},  {150, 50, 100}, {151, 50, 100},
+                 {250, 50, 100}, {251, 50, 150}, {3, 1, 2},
+                 {1, 1, 0},      {7, 0, 4},      {UINT32_MAX, 1, UINT32_C(0x80000000)}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        cr_assert_eq(policy_distance(cases[i].srtt, cases[i].step), cases[i].distance,
+                     "SRTT %u, step %u: %u", cases[i].srtt, cases[i].step,
+                     policy_distance(cases[i].srtt, cases[i].step));
+    }
+}
+
+/* Only the DPF policies have one: their last word. */
+Test(policy, distance_words)
+{
+    unsigned n = 0;
+    const struct policy_info *info;
+    for (size_t i = 0; (info = policy_info_at(i)) != NULL; i++) {
+        struct policy policy = {.type = info->type, .word_count = info->word_count};
+        uint32_t *word = policy_distance_word(&policy);
+        if (strstr(info->name, "-dpf") == NULL) {
+            cr_assert_null(word, "%s", info->name);
+            continue;
+        }
+        n++;
+        cr_assert_eq(word, &policy.words[info->word_count - 1], "%s", info->name);
+        policy.word_count--; /* cut off: nothing to write to */
+        cr_assert_null(policy_distance_word(&policy), "%s", info->name);
+    }
+    cr_assert_eq(n, 3);
+    cr_assert_null(policy_distance_word(&(struct policy){.type = 0x7777, .word_count = 4}));
+}

@@ -49,6 +49,14 @@ static void on_changed(void *ctx, struct pool_handle handle, uint32_t pe_id, str
     ((struct ex *)ctx)->changed++;
 }
 
+static uint32_t on_round_trip(void *ctx, uint64_t assoc)
+{
+    struct ex *ex = ctx;
+    ex->rtt_asked++;
+    ex->rtt_assoc = assoc;
+    return ex->rtt_ms;
+}
+
 struct ip_address ex_ip(uint8_t x)
 {
     return (struct ip_address){.family = IP_V4, .octets = {10, 0, 0, x}};
@@ -77,7 +85,8 @@ struct ex *ex_new(void (*adjust)(struct enrp_settings *))
                                .offered = on_offered,
                                .disowned = on_disowned,
                                .disputed = on_disputed,
-                               .changed = on_changed};
+                               .changed = on_changed,
+                               .round_trip = on_round_trip};
     ex->en = enrp_new(&set, &hooks, ex->hs, &ex->box, 7, ex->now);
     cr_assert_not_null(ex->en);
     struct ip_address own = ex_ip(50);

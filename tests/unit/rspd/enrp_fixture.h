@@ -24,7 +24,10 @@ struct ex {
     unsigned adopted, suggested, offered, disowned, changed;
     uint32_t adopted_id, suggested_id;
     struct tm_us adopted_at;
-    bool disputed; /* what the hook answers */
+    bool disputed;   /* what the hook answers */
+    uint32_t rtt_ms; /* the same */
+    uint64_t rtt_assoc;
+    unsigned rtt_asked;
 };
 
 /** Profile lan, no multicast, settings changed by `adjust` (may be NULL); not started. */

@@ -621,6 +621,7 @@ Test(daemon, profiles_of_the_registrar_are_those_of_the_simulation)
         SAME(adopt_rate);
         SAME(table_elements);
         SAME(table_octets);
+        SAME(distance_step_ms);
         SAME(suggestion);
         SAME(lowest_wins);
         SAME(life_in_seconds);
