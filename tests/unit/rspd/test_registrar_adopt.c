@@ -264,3 +264,23 @@ Test(adopt, registered_elements_confirm)
     cr_assert(told(PE_HOST));
     cr_assert_eq(b.reply.flags, 0, "an ordinary keep-alive");
 }
+
+/* asap:A-95: a report is the cause of the removal it led to, and of nothing after that. */
+Test(adopt, cause_of_a_removal)
+{
+    join("web", 7, PE_HOST);
+    report_unreachable("web", 7, PU_HOST);
+    drain();
+    pass_ms(5000);
+    cr_assert(!registered("web", 7));
+    struct action *a = must(next_of(ACTION_EVENT));
+    cr_assert_neq(a->event.cause, 0);
+    action_free(a);
+    drain();
+    (void)prepare_pe("web", 8, OTHER_HOST);
+    say(OTHER_HOST);
+    a = must(next_of(ACTION_EVENT));
+    cr_assert_eq(a->event.kind, EVENT_PE_ADDED);
+    cr_assert_eq(a->event.cause, 0);
+    action_free(a);
+}

@@ -176,3 +176,21 @@ Test(limits, new_elements_of_a_host)
     cr_assert_eq(taken, 2050);
     join("web", 1, 7); /* one it has */
 }
+
+/* Five seconds' worth over the rate are only left unread; one more, and the host is cut off. */
+Test(limits, when_a_flood_is_one)
+{
+    open_assoc(10, 7);
+    cr_assert_eq(answers(10, 200 + 500), 200);
+    cr_assert_not(refused());
+    resolve("none", 10, 1, false);
+    expect_event(EVENT_CLIENT_REJECTED, "10.0.0.7 sends far more than 100 messages a second: cut "
+                                        "off for 10 s");
+    cr_assert(refused());
+    b.now = tm_add_ms(b.now, 9999);
+    open_assoc(11, 7);
+    cr_assert(refused());
+    b.now = tm_add_ms(b.now, 1);
+    open_assoc(12, 7);
+    cr_assert_not(refused());
+}
