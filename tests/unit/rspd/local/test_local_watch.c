@@ -130,6 +130,39 @@ Test(watch, load_follows_the_kernel_and_the_hint)
     (void)munmap(page, sizeof(*page));
 }
 
+/** However fast connections come, their server is registered again at most ten times a second. */
+Test(watch, load_is_told_at_a_limited_rate)
+{
+    uint16_t port;
+    int listener = test_listen(16, &port);
+    struct watch_target t = target(port);
+    t.capacity = 100;
+    cr_assert_eq(watch_add(w, &t), 0);
+    cr_assert(wait_told(3000));
+    struct hint_page *page = (struct hint_page *)mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE,
+                                                      MAP_SHARED, watch_hint_fd(w), 0);
+    cr_assert_neq(page, MAP_FAILED);
+    int64_t first = 0;
+    unsigned tellings = 0;
+    unsigned clients = 0;
+    while (tellings < 6) {
+        cr_assert_lt(clients, 400);
+        (void)test_connect(port);
+        cr_assert_geq(accept(listener, NULL, NULL), 0);
+        clients++;
+        hint_touch(page, PE);
+        if (wait_told(5)) {
+            tellings++;
+            first = first == 0 ? test_now_ms() : first;
+        }
+    }
+    int64_t took = test_now_ms() - first;
+    cr_assert_geq(took, 5 * 100 - 80, "%u clients told six times in %ld ms", clients, (long)took);
+    cr_assert_geq(connections, 6);
+    cr_assert_gt(clients, 2 * tellings, "they came faster than they were told");
+    (void)munmap(page, sizeof(*page));
+}
+
 static void serve_never(int listener)
 {
     (void)listener;
