@@ -59,8 +59,7 @@ static int bind_one(struct sd *sd, struct listener *l, const struct sockaddr *ad
     if (r == 0 && count > 1) {
         r = l->protocol != TRANSPORT_SCTP
                 ? -EINVAL
-                : sctp_bind_more(l->fd,
-                                 (const struct sockaddr *)((const uint8_t *)addrs + size_of(addrs)),
+                : sctp_bind_more(l->fd, (const void *)((const uint8_t *)addrs + size_of(addrs)),
                                  count - 1);
     }
     if (r != 0) {
@@ -180,8 +179,10 @@ static int put_place(struct lp_writer *w, const struct listener *l)
     for (int i = 0; !wildcard && i < count; i++) {
         struct sockaddr_storage one;
         memset(&one, 0, sizeof(one));
-        memcpy(&one, p, size_of((const struct sockaddr *)p));
-        p += size_of((const struct sockaddr *)p);
+        memcpy(&one.ss_family, p, sizeof(one.ss_family));
+        size_t size = size_of((const struct sockaddr *)&one);
+        memcpy(&one, p, size);
+        p += size;
         if (i > 0) {
             (void)basic_put_address(w, &one);
         }

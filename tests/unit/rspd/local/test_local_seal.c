@@ -289,8 +289,8 @@ Test(seal, a_damaged_file_is_left_alone)
     static const char *const TEXTS[] = {
         "pool zz 0\n", "key 1 2 3 4 00\n", "pool 776562 0\npool 776562 0\n",
         "pool 776562 0\nkey 1 1 1 0 0011\n",
-        "pool 776562 0\nkey 0 1 1 0 "
-        "0000000000000000000000000000000000000000000000000000000000000000\n"};
+        ("pool 776562 0\nkey 0 1 1 0 "
+         "0000000000000000000000000000000000000000000000000000000000000000\n")};
     char dir[128];
     (void)snprintf(dir, sizeof(dir), "%s/state", test_dir);
     cr_assert_eq(mkdir(dir, 0700), 0);
