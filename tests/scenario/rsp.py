@@ -364,17 +364,17 @@ class World:
 
     # The two ways in which an agent reaches its registrar.
 
-    def agent(self, mode):
+    def agent(self, mode, *options):
         """A host whose daemon is agent and registrar ("inprocess"), or an agent that has its
-        registrar on another host, over SCTP ("sctp")."""
+        registrar on another host, over SCTP ("sctp"); `options` are of its rspd."""
         if mode == "inprocess":
             host = self.host("a")
-            host.start_rspd()
+            host.start_rspd(*options)
             return host
         registrar = self.host("pr", "10.52.0.1")
         host = self.host("a", "10.52.0.2")
         registrar.start_rspd(interfaces="eth0")
-        host.start_rspd(registrar="no", interfaces="eth0")
+        host.start_rspd(*options, registrar="no", interfaces="eth0")
         wait_until(lambda: host.ctl("registrar", "list")["registrars"], 20, "a registrar heard")
         host.registrar = registrar
         return host

@@ -80,8 +80,11 @@ def register(host, pool, count, port):
                       stdin=subprocess.PIPE)
 
 
-def test_loop_stands_still(agent):
+@pytest.mark.parametrize("mode", ["inprocess", "sctp"])
+def test_loop_stands_still(world, mode):
     """What a known pool has is told without the loop thread; the rest waits for it."""
+    # Userland SCTP stands still with the loop: the association may end, the cache stays good.
+    agent = world.agent(mode, "--set", "Agent.StaleCache=1min")
     register(agent, "web", ELEMENTS, 9000)
     agent.wait_pes("web", ELEMENTS)
     client, other = Client(agent), Client(agent)
