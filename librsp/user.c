@@ -94,6 +94,7 @@ static int ask(struct sd *sd, enum transport_protocol protocol)
     put_handle(sd, &w, protocol);
     lp_put_u32(&w, LP_T_PROTOCOL, protocol);
     lp_put_u32(&w, LP_T_COUNT, USER_PICKS);
+    lp_put_u32(&w, LP_T_STALE_MS, u->stale_ms);
     if (sd->domain != 0) {
         lp_put_u32(&w, LP_T_FAMILIES, sd->domain == AF_INET ? LP_FAMILY_V4 : LP_FAMILY_V6);
     }

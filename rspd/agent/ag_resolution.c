@@ -349,6 +349,17 @@ static void remember(struct ag *ag, struct pool_handle handle)
     }
 }
 
+/* Until when the cache's answer is good enough for this query. */
+static struct tm_us good_until(const struct ag *ag, const struct ag_query *query,
+                               const struct ag_pool *pool)
+{
+    if (!query->has_max_age || pool->fresh_until.us < 0) { /* never fetched, or flushed */
+        return pool->fresh_until;
+    }
+    int64_t longer_ms = (int64_t)query->max_age_ms - (int64_t)ag->set.stale_cache_ms;
+    return tm_add_ms(pool->fresh_until, longer_ms);
+}
+
 /* Answers without a registrar's help; false: one must be asked. */
 static bool answer_now(struct ag *ag, const struct ag_query *query, struct tm_us now,
                        struct ag_answer *ret)
@@ -361,7 +372,7 @@ static bool answer_now(struct ag *ag, const struct ag_query *query, struct tm_us
         return !ag->local_joining || (ret->result != -ENOENT && ret->result != -ECONNREFUSED);
     }
     struct ag_pool *pool = ag_pool_find(ag, query->handle);
-    if (pool != NULL && tm_before(now, pool->fresh_until)) {
+    if (pool != NULL && tm_before(now, good_until(ag, query, pool))) {
         ag_select(ag, ag->cache, query, now, ret);
         /* Elements fail faster than entries age: when all have, it is asked for again at once,
          * unless the registrar has just said the same. */

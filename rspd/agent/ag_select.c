@@ -213,7 +213,7 @@ bool ag_resolve_shared(struct ag *ag, const struct ag_query *query, struct tm_us
     struct hs *hs = s.view->local_hs != NULL ? s.view->local_hs : s.view->cache;
     struct ag_mark *pool = ag_mark_find(ag, AG_MARK_POOL, query->handle, 0);
     if (hs == NULL || pool == NULL || !ag_mark_is(pool, AG_MARK_SEEN) ||
-        (s.view->local_hs == NULL && !tm_before(now, ag_mark_time(pool))) ||
+        (s.view->local_hs == NULL && (query->has_max_age || !tm_before(now, ag_mark_time(pool)))) ||
         !hs_pool(hs, query->handle, &info)) {
         return false;
     }

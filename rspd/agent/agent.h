@@ -167,6 +167,8 @@ struct ag_query {
     uint8_t families;                 /* LP_FAMILY_*; 0: any */
     enum transport_protocol protocol; /* TRANSPORT_NONE: any */
     uint32_t want_pe;                 /* 0: by policy */
+    bool has_max_age;                 /* the cache's answer may be no older than max_age_ms; */
+    uint32_t max_age_ms;              /* else than the agent's setting */
     uint8_t avoid_count;
     uint32_t avoid[16];
     uint8_t count; /* 1 … AG_PICKS_MAX; 0: whether the pool is known; no turn is used up, and the

@@ -202,6 +202,9 @@ static uint32_t read_query(const struct lp_message *msg, struct ag_query *query)
             timeout_ms = v < RQ_RESOLVE_LONGEST_MS ? v : RQ_RESOLVE_LONGEST_MS;
         } else if (it.type == LP_T_WANT_PE) {
             query->want_pe = v;
+        } else if (it.type == LP_T_STALE_MS) {
+            query->has_max_age = true;
+            query->max_age_ms = v;
         } else if (it.type == LP_T_AVOID &&
                    query->avoid_count < sizeof(query->avoid) / sizeof(query->avoid[0])) {
             query->avoid[query->avoid_count++] = v;

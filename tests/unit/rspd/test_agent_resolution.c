@@ -86,6 +86,33 @@ Test(agent_resolution, a_look_does_not_move_the_turn)
     fx_free(fx);
 }
 
+/* A caller may want an answer newer than the agent's setting, or be content with an older one. */
+Test(agent_resolution, a_query_has_its_own_stale_time)
+{
+    struct fx *fx = fx_new(NULL);
+    struct ag_answer answer;
+    struct ag_query query = fx_query("web");
+    uint64_t assoc = fx_home(fx, 1, "10.0.0.1");
+    fill(fx, assoc, "web", 2);
+    query.has_max_age = true;
+    query.max_age_ms = 1500;
+    fx_pass(fx, 1000);
+    cr_assert_eq(ag_resolve(fx->ag, &query, 1, fx->now, &answer), 1);
+    query.max_age_ms = 900;
+    cr_assert_eq(ag_resolve(fx->ag, &query, 2, fx->now, &answer), 0);
+    fx_expect(fx, ASAP_HANDLE_RESOLUTION);
+    ag_resolve_cancel(fx->ag, 2);
+    query.max_age_ms = 60000;
+    fx_pass(fx, 6000); /* stale by the setting */
+    cr_assert_eq(ag_resolve(fx->ag, &query, 3, fx->now, &answer), 1);
+    /* and what was never fetched is not old, but unknown */
+    query = fx_query("other");
+    query.has_max_age = true;
+    query.max_age_ms = UINT32_MAX;
+    cr_assert_eq(ag_resolve(fx->ag, &query, 4, fx->now, &answer), 0);
+    fx_free(fx);
+}
+
 /* A stale entry answers when the registrar takes long, so that no program waits for T1. */
 Test(agent_resolution, stale_entry_answers_a_slow_registrar)
 {
