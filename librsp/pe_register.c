@@ -215,6 +215,7 @@ static int register_one(struct sd *sd, struct listener *l, const struct policy *
     }
     lp_put_handle(&rpc.writer, (struct pool_handle){.octets = handle, .len = (uint16_t)len});
     lp_put_u32(&rpc.writer, LP_T_PROTOCOL, l->protocol);
+    lp_put_u32(&rpc.writer, LP_T_CONTROL, 1);
     r = put_place(&rpc.writer, l);
     lp_put_policy(&rpc.writer, policy);
     if (sd->pe_id != 0 && l == sd->server->listeners) {

@@ -50,7 +50,7 @@ enum lp_type {
 
     /* HANDLE, PROTOCOL, PORT, [ADDRESS]* (none: wildcard), [FAMILIES] (of a wildcard), [POLICY],
        [CAPACITY], [SOCK_COOKIE], [PID], [PROBE, PROBE_MS], [ADOPT], [SLOW_START_MS], [NETNS],
-       [WANT_PE (the id it shall have; else one is drawn)]
+       [WANT_PE (the id it shall have; else one is drawn)], [CONTROL]
        -> REGISTERED: PE_ID; SCM_RIGHTS: the life fd (unless ADOPT); sent when the registrar has
           accepted, or when the agent has stored it and no registrar is there (RESULT in it then
           -EAGAIN). Refusal: RESULT with CAUSE and TEXT. Same (protocol, port, addresses, netns):

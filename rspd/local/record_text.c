@@ -88,7 +88,7 @@ int record_format(const struct record *record, const char *boot_id, char *out, s
     say_octets(&t, "probe", record->probe, strnlen(record->probe, sizeof(record->probe)));
     say(&t, "probe-ms=%u\nslow-start-ms=%u\nsince-us=%llu\n", record->probe_ms,
         record->slow_start_ms, (unsigned long long)record->since_us);
-    say(&t, "adopted=%u\ndrained=%u\n", record->adopted, record->drained);
+    say(&t, "use=%u\nadopted=%u\ndrained=%u\n", record->use, record->adopted, record->drained);
     say_octets(&t, "program", record->program, strnlen(record->program, sizeof(record->program)));
     say(&t, "%s\n", RECORD_TAIL);
     return t.full ? -ENOSPC : (int)t.used;
@@ -184,6 +184,7 @@ struct number_key {
 static const struct number_key number_keys[] = {
     NUMBER("id", pe_id),
     NUMBER("port", port),
+    NUMBER("use", use),
     NUMBER("families", families),
     NUMBER("capacity", capacity),
     NUMBER("uid", uid),

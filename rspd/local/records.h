@@ -24,6 +24,7 @@ struct record {
     uint8_t handle[POOL_HANDLE_MAX];
     enum transport_protocol protocol;
     uint16_t port;
+    uint16_t use;          /* transport use: 1 with ASAP's control channel (SCTP) */
     uint8_t families;      /* of a wildcard listener: LP_FAMILY_* */
     uint8_t address_count; /* 0: wildcard */
     struct ip_address addresses[RECORD_ADDRESSES_MAX];

@@ -121,6 +121,9 @@ static bool take_tlv(const struct lp_each *it, struct record *r)
         return true;
     case LP_T_POLICY:
         return lp_policy(it, &r->policy) && policy_info_by_type(r->policy.type) != NULL;
+    case LP_T_CONTROL:
+        r->use = lp_u32(it, 0) != 0 ? 1 : 0;
+        return true;
     case LP_T_CAPACITY:
         r->capacity = lp_u32(it, 0);
         return true;

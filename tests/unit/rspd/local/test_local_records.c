@@ -30,6 +30,7 @@ static struct record sample(uint32_t pe_id)
                        .probe_ms = 500,
                        .slow_start_ms = 9,
                        .since_us = 123456789012345,
+                       .use = 1,
                        .adopted = true,
                        .drained = true,
                        .program = "/usr/sbin/nginx"};
@@ -60,6 +61,7 @@ Test(record, text_round_trips)
     assert_same(&in, &out);
     cr_assert_eq(memcmp(in.handle, out.handle, 4), 0);
     cr_assert_str_eq(out.probe, in.probe);
+    cr_assert_eq(out.use, in.use);
     cr_assert_eq(record_parse(text, (size_t)len, "boot-2", &out, error, sizeof(error)), -ESTALE);
 }
 
