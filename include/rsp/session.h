@@ -334,8 +334,8 @@ int rsp_accept(int sd, int timeout);
  * @param sd             a session socket
  * @param handle         the pool handle
  * @param size           its length
- * @param stale_cache_ms an answer that the daemon has had for no longer than that will do, now and at
- *                       each failover; 0: the registrar is asked
+ * @param stale_cache_ms an answer that the daemon has had for no longer than that will do, now and
+ * at each failover; 0: the registrar is asked
  * @return 0, or -1 with errno: ENOENT no such pool, ECONNREFUSED no server accepts, ETIMEDOUT,
  *         EINPROGRESS, EISCONN, EBADF, EINVAL, ENAMETOOLONG, ENOTCONN no daemon
  */
