@@ -367,14 +367,11 @@ static int attach(struct pes *p, struct pe *pe, char *why, size_t size)
         result = watch_add(p->watch, &target);
     }
     if (result == 0 && spec.kind != PROBE_NONE) {
-        struct probe_target where = {
-            .pe_id = r->pe_id, .port = r->port, .pid = r->pid, .netns = foreign_netns(p, r)};
-        where.address = (struct ip_address){.family = IP_V4, .octets = {127, 0, 0, 1}};
-        if (r->address_count > 0) {
-            where.address = r->addresses[0];
-        } else if (r->families == 2) { /* LP_FAMILY_V6 alone */
-            where.address = (struct ip_address){.family = IP_V6, .octets = {[15] = 1}};
-        }
+        struct probe_target where = {.pe_id = r->pe_id,
+                                     .address = record_address(r),
+                                     .port = r->port,
+                                     .pid = r->pid,
+                                     .netns = foreign_netns(p, r)};
         result = probe_add(p->probes, &where, &spec);
     }
     if (result == 0) {

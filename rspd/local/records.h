@@ -52,6 +52,17 @@ static inline struct pool_handle record_handle(const struct record *r)
 /** The same listener: pool, protocol, port, addresses, namespace and way of being kept. */
 bool record_same_place(const struct record *a, const struct record *b);
 
+/** Where the daemon itself reaches the server. */
+static inline struct ip_address record_address(const struct record *r)
+{
+    if (r->address_count > 0) {
+        return r->addresses[0];
+    }
+    return r->families == 2 /* LP_FAMILY_V6 alone */
+               ? (struct ip_address){.family = IP_V6, .octets = {[15] = 1}}
+               : (struct ip_address){.family = IP_V4, .octets = {127, 0, 0, 1}};
+}
+
 struct records;
 
 /** Makes RUNTIME_DIR/pe (mode 0700) when it is missing. */
