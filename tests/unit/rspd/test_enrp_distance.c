@@ -20,7 +20,7 @@ static uint32_t distance_of(struct ex *ex, const char *handle, uint32_t pe)
     return distance;
 }
 
-/* P-36: ours to the sender is added, to what was told and not to what is there already. */
+/* policies:P-36: ours to the sender is added, to what was told and not to what is there already. */
 Test(enrp_distance, updates_add_ours)
 {
     struct ex *ex = ex_serving(NULL);
@@ -39,7 +39,7 @@ Test(enrp_distance, updates_add_ours)
     ex_free(ex);
 }
 
-/* P-39: a sum that does not fit does not begin anew. */
+/* policies:P-39: a sum that does not fit does not begin anew. */
 Test(enrp_distance, saturates)
 {
     struct ex *ex = ex_serving(NULL);
@@ -92,8 +92,8 @@ Test(enrp_distance, tables_add_ours_to_each)
     ex_free(ex);
 }
 
-/* P-36: the mentor's table holds its own distance to the elements of others already; when these are
- * heard of from their home, that is what counts. */
+/* policies:P-36: the mentor's table holds its own distance to the elements of others already; when
+ * these are heard of from their home, that is what counts. */
 Test(enrp_distance, by_the_mentor_and_by_the_home)
 {
     struct ex *ex = ex_new(NULL);

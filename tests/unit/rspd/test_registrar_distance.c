@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The home registrar measures how far its elements are (policies:P-35, P-36). */
+/* The home registrar measures how far its elements are (policies:P-35, policies:P-36). */
 #include "registrar_fixture.h"
 
 static uint32_t rtt_ms;
@@ -52,7 +52,8 @@ static uint32_t distance_of(uint32_t type, uint8_t words, const char *handle, ui
     return distance;
 }
 
-/* P-36: whatever it sent is overwritten, at each registration; and so it is told by ENRP */
+/* policies:P-36: whatever it sent is overwritten, at each registration; and so it is told by ENRP
+ */
 Test(distance, is_set_by_the_home)
 {
     rtt_ms = 100;
@@ -68,7 +69,7 @@ Test(distance, is_set_by_the_home)
     cr_assert_eq(asked, 5);
 }
 
-/* P-35: the step is a setting */
+/* policies:P-35: the step is a setting */
 Test(distance, step)
 {
     rtt_ms = 37;
@@ -103,8 +104,8 @@ Test(distance, is_asked_for_only_where_it_counts)
     cr_assert_eq(asked, 0);
 }
 
-/* P-36, P-37: of two with equal load the near one is chosen, until it is so loaded that the far one
- * is better. */
+/* policies:P-36, policies:P-37: of two with equal load the near one is chosen, until it is so
+ * loaded that the far one is better. */
 Test(distance, decides)
 {
     rtt_ms = 200;
