@@ -86,9 +86,9 @@ def serve(host):
 
 @pytest.mark.alone
 def test_distances_of_a_scope(world):
-    """policies:P-35, P-36: the home sets the distance, rounded to the step; another registrar adds
+    """policies:P-35, policies:P-36: the home sets the distance, rounded to the step; another registrar adds
     its own to the home; an element of the registrar's host is at 0. A client then gets the near one
-    (P-37)."""
+    (policies:P-37)."""
     config = world.dir / "short.conf"
     config.write_text("[Agent]\nReregistration=1s\n[Registrar]\nSuggestion=never\n")
     near = world.host("near", "10.52.0.1")

@@ -173,7 +173,7 @@ static bool talk(struct loop *loop, struct end *a, struct end *b, unsigned times
 /*
  * Not less than the path takes; how much more, is the host's doing. Another unit would be far out:
  * ticks of 10 ms, or of 4 ms, and usrsctp's eighths. An acknowledgement held back for 200 ms, too
- * (P-38): the last one of each turn has nothing to ride on.
+ * (policies:P-38): the last one of each turn has nothing to ride on.
  */
 static void measured(const struct end *e, const char *who)
 {
@@ -184,7 +184,7 @@ static void measured(const struct end *e, const char *who)
 
 static bool kernel;
 
-/* policies:P-35, P-38: what both ends of an association are told. */
+/* policies:P-35, policies:P-38: what both ends of an association are told. */
 static void case_round_trip(void)
 {
     static const struct tp_callbacks callbacks = {
