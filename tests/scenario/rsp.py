@@ -366,14 +366,14 @@ class World:
 
     def agent(self, mode, *options):
         """A host whose daemon is agent and registrar ("inprocess"), or an agent that has its
-        registrar on another host, over SCTP ("sctp"); `options` are of its rspd."""
+        registrar on another host, over SCTP ("sctp"); `options` are for every rspd."""
         if mode == "inprocess":
             host = self.host("a")
             host.start_rspd(*options)
             return host
         registrar = self.host("pr", "10.52.0.1")
         host = self.host("a", "10.52.0.2")
-        registrar.start_rspd(interfaces="eth0")
+        registrar.start_rspd(*options, interfaces="eth0")
         host.start_rspd(*options, registrar="no", interfaces="eth0")
         wait_until(lambda: host.ctl("registrar", "list")["registrars"], 20, "a registrar heard")
         host.registrar = registrar

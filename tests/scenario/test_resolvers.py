@@ -83,8 +83,9 @@ def register(host, pool, count, port):
 @pytest.mark.parametrize("mode", ["inprocess", "sctp"])
 def test_loop_stands_still(world, mode):
     """What a known pool has is told without the loop thread; the rest waits for it."""
-    # Userland SCTP stands still with the loop: the association may end, the cache stays good.
-    agent = world.agent(mode, "--set", "Agent.StaleCache=1min")
+    # Userland SCTP stands still with the loop: that must not end the association.
+    agent = world.agent(mode, "--set", "Agent.StaleCache=1min", "--set",
+                        "Network.PathMaxRetrans=20", "--set", "Network.AssocMaxRetrans=40")
     register(agent, "web", ELEMENTS, 9000)
     agent.wait_pes("web", ELEMENTS)
     client, other = Client(agent), Client(agent)
@@ -104,6 +105,8 @@ def test_loop_stands_still(world, mode):
     assert other.receive() == (STATUS_REPLY, 3)
     client.resolve("web")
     assert client.receive() == (RESOLVED, 305)
+    other.send(STATUS)  # once that is answered the loop thread is done with what came before
+    assert other.receive() == (STATUS_REPLY, 4)
     # Back from there it is answered beside the loop again.
     with Held(agent):
         client.resolve("web")
