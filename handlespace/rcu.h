@@ -15,9 +15,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* In line, but not for the analyzer, which cannot know that registering a thread makes its reader.
+/*
+ * In line, but neither for the analyzer, which cannot know that registering a thread makes its
+ * reader, nor under sanitizers: liburcu keeps its readers less aligned than their type says.
  */
-#ifndef __clang_analyzer__
+#if defined(__clang_analyzer__) || defined(__SANITIZE_ADDRESS__)
+#define HS_RCU_CALLED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(undefined_behavior_sanitizer)
+#define HS_RCU_CALLED 1
+#endif
+#endif
+#ifndef HS_RCU_CALLED
 #define _LGPL_SOURCE
 #endif
 #include <urcu/urcu-bp.h>

@@ -171,6 +171,9 @@ static ssize_t read_more(struct channel *ch, void *to, size_t direct)
 static int begin_chunk(struct channel *ch)
 {
     struct frame f;
+    if (ch->rx_pos == ch->rx_len) {
+        return -EAGAIN; /* there may be no buffer at all */
+    }
     int r = frame_read(ch->rx + ch->rx_pos, ch->rx_len - ch->rx_pos, !ch->started, &f);
     if (r != 0) {
         return r;
