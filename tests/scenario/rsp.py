@@ -295,6 +295,19 @@ class Host:
             return f":{port} " in self.run("ss", "-Hltn").stdout
         wait_until(listens, deadline, f"a listener on port {port}")
 
+    def serving(self, client, servers):
+        """Which server the client is connected to."""
+        def found():
+            lines = [line.split() for line in
+                     self.run("ss", "-Htnp", "state", "established").stdout.splitlines()]
+            ports = {line[3].rpartition(":")[2] for line in lines if f"pid={client.pid}," in line[-1]}
+            for line in lines:
+                for number, process in servers.items():
+                    if f"pid={process.pid}," in line[-1] and line[2].rpartition(":")[2] in ports:
+                        return (number,)
+            return None
+        return wait_until(found, 10, "a connection of the client to a server")[0]
+
     def curl(self, url="http://web.pool.alt/", *args, timeout=20, shim=True):
         """One curl call; CompletedProcess."""
         return self.run("curl", "-sS", "--max-time", timeout, *args, url, shim=shim,

@@ -69,7 +69,7 @@ def test_gap_of_a_killed_server(host, record_property):
     rsp.wait_until(lambda: "first" in client.output(), 10, "the first answer")
     kills = 20
     for number in range(kills):
-        victim = serving(host, client, servers)
+        victim = host.serving(client, servers)
         servers.pop(victim).kill()
         rsp.wait_until(lambda n=number: client.output().count("gap") > n, 10, "the failover")
         servers[100 + number] = server(host, 100 + number)
@@ -84,20 +84,6 @@ def test_gap_of_a_killed_server(host, record_property):
     assert len(gaps) == kills
     assert statistics.median(gaps) < 5
     assert max(gaps) < 50
-
-
-def serving(host, client, servers):
-    """Which server the client is connected to."""
-    def found():
-        lines = [line.split() for line in
-                 host.run("ss", "-Htnp", "state", "established").stdout.splitlines()]
-        ports = {line[3].rpartition(":")[2] for line in lines if f"pid={client.pid}," in line[-1]}
-        for line in lines:
-            for number, process in servers.items():
-                if f"pid={process.pid}," in line[-1] and line[2].rpartition(":")[2] in ports:
-                    return (number,)
-        return None
-    return rsp.wait_until(found, 10, "a connection of the client to a server")[0]
 
 
 def wait_while_empty(host, seconds):

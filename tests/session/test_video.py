@@ -38,27 +38,13 @@ def test_five_servers_are_killed_and_the_file_is_whole(films, tmp_path):
     for step in range(1, 6):
         rsp.wait_until(lambda: out.exists() and out.stat().st_size > step * 500_000, 20,
                        f"{step * 500_000} bytes")
-        victim = serving(host, client, servers)
+        victim = host.serving(client, servers)
         servers.pop(victim).kill()
         killed += 1
         servers[10 + step] = server(host, folder, 10 + step)
     assert client.wait(30) == 0, client.output()
     assert killed == 5
     assert out.read_bytes() == (folder / "MyMovie.ogg").read_bytes()
-
-
-def serving(host, client, servers):
-    """Which server the client is connected to."""
-    def found():
-        lines = [line.split() for line in
-                 host.run("ss", "-Htnp", "state", "established").stdout.splitlines()]
-        ports = {line[3].rpartition(":")[2] for line in lines if f"pid={client.pid}," in line[-1]}
-        for line in lines:
-            for number, process in servers.items():
-                if f"pid={process.pid}," in line[-1] and line[2].rpartition(":")[2] in ports:
-                    return (number,)
-        return None
-    return rsp.wait_until(found, 10, "a connection of the client to a server")[0]
 
 
 def test_without_a_pause_and_without_a_failure(films, tmp_path):
