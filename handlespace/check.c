@@ -17,23 +17,19 @@ static int tie_pools(const void *a, const void *b)
 
 static const char *check_element(struct hs *hs, struct pool *pool, const struct element *element)
 {
-    if (element->pool != pool || element->pub.handle.octets != pool->handle) {
+    if (element_pool(element) != pool) {
         return "an element belongs to another pool";
     }
     if (tree_at(pool->order, tree_rank_of(element->leaf, element), NULL) != element) {
         return "an element is not where its anchor says";
     }
-    if ((element->heap_index == HEAP_NONE) != tm_is_never(element->pub.expires) ||
+    if ((element->heap_index == HEAP_NONE) != tm_is_never(hs_expires(&element->pub)) ||
         (element->heap_index != HEAP_NONE &&
          (element->heap_index >= hs->heap_n || hs->heap[element->heap_index] != element))) {
         return "an element is not in the expiry heap";
     }
     if (hs_home_find(hs, element->pub.home_id) == NULL) {
         return "an element without home";
-    }
-    if (element->pub.policy.type != pool->ops->info.type ||
-        element->pub.user.protocol != pool->protocol || element->pub.user.use != pool->use) {
-        return "an element does not fit its pool";
     }
     return NULL;
 }
@@ -115,7 +111,7 @@ static const char *check_home(struct hs *hs, const struct home *home)
     for (const struct hs_element *e; (e = hs_element_next(hs, &cursor)) != NULL;) {
         if (e->home_id == home->id) {
             count++;
-            sum += hs_element_sum((const struct element *)(const void *)e);
+            sum += hs_element_sum(element_of(e));
         }
     }
     if (sum != home->sum || count != home->count || count == 0) {

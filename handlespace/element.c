@@ -18,79 +18,123 @@ static bool same_addresses(const struct transport *a, const struct transport *b)
     return true;
 }
 
-/* Most often a server is reached at the addresses it registered from: then they are kept once. */
-static struct element *element_alloc(const struct transport *user, const struct transport *asap)
+static struct ip_address *addresses_of(const struct element *element)
 {
-    size_t addresses = user->address_count;
+    return (struct ip_address *)(uintptr_t)(element->words + element->word_count);
+}
+
+/* Most often a server is reached at the addresses it registered from: then they are kept once. */
+static struct element *element_alloc(const struct transport *user, const struct transport *asap,
+                                     const struct policy *policy)
+{
     bool shared = same_addresses(user, asap);
-    if (!shared) {
-        addresses += asap->address_count;
-    }
+    size_t own = shared ? 0 : asap->address_count;
     size_t opaque = user->protocol == TRANSPORT_OPAQUE ? user->opaque_len : 0;
-    struct element *element;
-    /* The addresses begin in what would be padding. */
-    size_t size =
-        offsetof(struct element, addresses) + addresses * sizeof(element->addresses[0]) + opaque;
-    element = malloc(size > sizeof(*element) ? size : sizeof(*element));
+    size_t size = offsetof(struct element, words) + policy->word_count * sizeof(uint32_t) +
+                  (user->address_count + own) * sizeof(struct ip_address) + opaque;
+    struct element *element = malloc(size > sizeof(*element) ? size : sizeof(*element));
     if (element == NULL) {
         return NULL;
     }
     memset(element, 0, sizeof(*element));
     element->heap_index = HEAP_NONE;
-    element->pub.user = *user;
-    element->pub.asap = *asap;
-    if (user->address_count > 0) {
-        memcpy(element->addresses, user->addresses,
-               user->address_count * sizeof(element->addresses[0]));
+    element->user_extra = opaque > 0 ? (uint32_t)opaque : user->service_code;
+    element->user_port = user->port;
+    element->asap_port = asap->port;
+    element->asap_use = asap->use;
+    element->asap_protocol = (uint16_t)asap->protocol;
+    element->user_addresses = (uint8_t)user->address_count;
+    element->asap_addresses = (uint8_t)asap->address_count;
+    element->asap_shared = shared;
+    element->word_count = policy->word_count;
+    for (uint8_t i = 0; i < policy->word_count; i++) {
+        element->words[i] = policy->words[i];
     }
-    struct ip_address *second = element->addresses + (shared ? 0 : user->address_count);
-    if (!shared && asap->address_count > 0) {
-        memcpy(second, asap->addresses, asap->address_count * sizeof(*second));
+    struct ip_address *addresses = addresses_of(element);
+    for (uint16_t i = 0; i < user->address_count; i++) {
+        *addresses++ = user->addresses[i];
     }
-    element->pub.user.addresses = element->addresses;
-    element->pub.asap.addresses = second;
-    element->pub.user.opaque = NULL;
-    element->pub.user.opaque_len = (uint16_t)opaque;
-    element->pub.asap.opaque = NULL;
-    element->pub.asap.opaque_len = 0;
+    for (size_t i = 0; i < own; i++) {
+        *addresses++ = asap->addresses[i];
+    }
     if (opaque > 0) {
-        uint8_t *octets = (uint8_t *)(element->addresses + addresses);
-        memcpy(octets, user->opaque, opaque);
-        element->pub.user.opaque = octets;
+        memcpy(addresses, user->opaque, opaque);
     }
     return element;
 }
 
 struct element *hs_element_new(struct pool *pool, const struct pool_element *from)
 {
-    struct element *element = element_alloc(&from->user, &from->asap);
+    struct element *element = element_alloc(&from->user, &from->asap, &from->policy);
     if (element == NULL) {
         return NULL;
     }
-    element->pool = pool;
-    element->pub.handle = pool_name(pool);
+    element->pub.handle = &pool->name;
     element->pub.pe_id = from->pe_id;
     element->pub.home_id = from->home_id;
-    element->pub.policy = from->policy;
     return element;
 }
 
 struct element *hs_element_clone(const struct element *from)
 {
-    struct element *element = element_alloc(&from->pub.user, &from->pub.asap);
+    struct transport user = hs_user(&from->pub);
+    struct transport asap = hs_asap(&from->pub);
+    struct policy policy = hs_policy(&from->pub);
+    struct element *element = element_alloc(&user, &asap, &policy);
     if (element == NULL) {
         return NULL;
     }
-    struct transport user = element->pub.user;
-    struct transport asap = element->pub.asap;
-    element->pool = from->pool;
     element->pub = from->pub;
-    element->pub.user = user;
-    element->pub.asap = asap;
-    if (from->pool->ops->step != NULL) {
+    if (element_pool(from)->ops->step != NULL) {
         element->standing = __atomic_load_n(&from->standing, __ATOMIC_RELAXED);
     }
     return element;
+}
+
+struct transport hs_user(const struct hs_element *pub)
+{
+    const struct element *element = element_of(pub);
+    const struct pool *pool = element_pool(element);
+    struct transport user = {.protocol = pool->protocol,
+                             .port = element->user_port,
+                             .use = pool->use,
+                             .address_count = element->user_addresses,
+                             .addresses = addresses_of(element)};
+    if (pool->protocol == TRANSPORT_OPAQUE) {
+        user.opaque_len = (uint16_t)element->user_extra;
+        user.opaque = (const uint8_t *)(user.addresses + user.address_count +
+                                        (element->asap_shared ? 0 : element->asap_addresses));
+    } else {
+        user.service_code = element->user_extra;
+    }
+    return user;
+}
+
+struct transport hs_asap(const struct hs_element *pub)
+{
+    const struct element *element = element_of(pub);
+    return (struct transport){.protocol = element->asap_protocol,
+                              .port = element->asap_port,
+                              .use = element->asap_use,
+                              .address_count = element->asap_addresses,
+                              .addresses = addresses_of(element) +
+                                           (element->asap_shared ? 0 : element->user_addresses)};
+}
+
+struct policy hs_policy(const struct hs_element *pub)
+{
+    const struct element *element = element_of(pub);
+    struct policy policy = {.type = element_pool(element)->ops->info.type,
+                            .word_count = element->word_count};
+    for (uint8_t i = 0; i < element->word_count; i++) {
+        policy.words[i] = element->words[i];
+    }
+    return policy;
+}
+
+struct tm_us hs_expires(const struct hs_element *element)
+{
+    return element->life_ms < 0 ? TM_NEVER : tm_add_ms(element->registered, element->life_ms);
 }
 
 static void element_release(struct rcu_head *head)

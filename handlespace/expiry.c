@@ -25,7 +25,7 @@ bool hs_heap_reserve(struct hs *hs)
 
 static bool earlier(const struct element *a, const struct element *b)
 {
-    return tm_before(a->pub.expires, b->pub.expires);
+    return tm_before(hs_expires(&a->pub), hs_expires(&b->pub));
 }
 
 static void place(struct hs *hs, uint32_t i, struct element *element)
@@ -57,7 +57,7 @@ static void settle(struct hs *hs, uint32_t i, struct element *element)
 
 void hs_heap_add(struct hs *hs, struct element *element)
 {
-    if (tm_is_never(element->pub.expires)) {
+    if (tm_is_never(hs_expires(&element->pub))) {
         element->heap_index = HEAP_NONE;
         return;
     }
@@ -78,7 +78,7 @@ void hs_heap_remove(struct hs *hs, const struct element *element)
 
 struct tm_us hs_next_expiry(const struct hs *hs)
 {
-    return hs->heap_n > 0 ? hs->heap[0]->pub.expires : TM_NEVER;
+    return hs->heap_n > 0 ? hs_expires(&hs->heap[0]->pub) : TM_NEVER;
 }
 
 const struct hs_element *hs_due(struct hs *hs, struct tm_us now)

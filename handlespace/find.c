@@ -198,7 +198,7 @@ const struct hs_element *hs_element_next(struct hs *hs, struct hs_cursor *cursor
     while (pool != NULL) {
         const struct hs_element *element = element_after(pool, pe_id);
         if (element != NULL) {
-            hs_cursor_set(cursor, element->handle, element->pe_id);
+            hs_cursor_set(cursor, *element->handle, element->pe_id);
             return element;
         }
         pool = pool_from(hs, pool_name(pool), true);
@@ -214,7 +214,7 @@ const struct hs_element *hs_pool_element_next(struct hs *hs, struct pool_handle 
     const struct hs_element *element =
         pool != NULL ? element_after(pool, cursor->started ? cursor->pe_id : 0) : NULL;
     if (element != NULL) {
-        hs_cursor_set(cursor, element->handle, element->pe_id);
+        hs_cursor_set(cursor, *element->handle, element->pe_id);
     }
     return element;
 }

@@ -103,7 +103,8 @@ static bool element_valid(struct pool_handle handle, const struct pool_element *
 {
     const struct policy_ops *ops = policy_ops_by_type(element->policy.type);
     return handle.len > 0 && handle.len <= POOL_HANDLE_MAX && element->pe_id != 0 && ops != NULL &&
-           element->policy.word_count >= ops->info.word_count && transport_valid(&element->user) &&
+           element->policy.word_count >= ops->info.word_count &&
+           element->policy.word_count <= POLICY_WORDS_MAX && transport_valid(&element->user) &&
            element->asap.address_count <= HS_ADDRESSES_MAX;
 }
 
@@ -140,8 +141,8 @@ static struct pool *pool_new(struct pool_handle handle, const struct pool_elemen
     pool->ops = policy_ops_by_type(first->policy.type);
     pool->protocol = first->user.protocol;
     pool->use = first->user.use;
-    pool->handle_len = handle.len;
     memcpy(pool->handle, handle.octets, handle.len);
+    pool->name = (struct pool_handle){.octets = pool->handle, .len = handle.len};
     pool->prefix = hs_handle_prefix(handle);
     for (uint16_t i = 0; i < handle.len; i++) {
         pool->handle_sum += i % 2 == 0 ? (uint32_t)handle.octets[i] << 8 : handle.octets[i];
@@ -318,7 +319,6 @@ enum hs_result hs_register(struct hs *hs, struct pool_handle handle,
     if (c.element != NULL) {
         c.element->pub.life_ms = life_ms < 0 ? -1 : life_ms;
         c.element->pub.registered = now;
-        c.element->pub.expires = life_ms < 0 ? TM_NEVER : tm_add_ms(now, life_ms);
         c.element->pub.owner_ref = owner_ref;
     }
     if (c.element == NULL || !change_prepare(hs, &c)) {

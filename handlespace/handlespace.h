@@ -19,19 +19,24 @@
 
 struct hs;
 
-/** An element as readers see it. Valid until hs_read_end(); immutable. */
+/** An element as readers see it. Valid until hs_read_end(); immutable; more follows it, so it
+ *  cannot be copied. */
 struct hs_element {
-    struct pool_handle handle;
+    const struct pool_handle *handle;
+    uint64_t owner_ref;      /* what the writer stored with it: association of the PE, or 0 */
+    int64_t life_ms;         /* -1: infinite */
+    struct tm_us registered; /* last (re-)registration */
     uint32_t pe_id;
     uint32_t home_id;
-    int64_t life_ms; /* -1: infinite */
-    struct tm_us expires;
-    struct tm_us registered; /* last (re-)registration */
-    struct transport user;
-    struct policy policy;
-    struct transport asap;
-    uint64_t owner_ref; /* what the writer stored with it: association of the PE, or 0 */
 };
+/* The rest of it is kept tightly; what these return borrows from the element. Any thread that may
+ * see the element. */
+struct transport hs_user(const struct hs_element *element);
+/** Protocol TRANSPORT_NONE: the PE was registered without one. */
+struct transport hs_asap(const struct hs_element *element);
+struct policy hs_policy(const struct hs_element *element);
+/** TM_NEVER: it lives for ever. */
+struct tm_us hs_expires(const struct hs_element *element);
 
 /** Why a registration was refused; maps 1:1 to an error cause. */
 enum hs_result {

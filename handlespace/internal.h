@@ -27,7 +27,6 @@ struct ring {
 
 struct element {
     struct hs_element pub; /* first */
-    struct pool *pool;
     union {
         struct ring *ring; /* ordered policies; published; NULL: nobody has the same key */
         uint64_t standing; /* policies with a step: readers move it one way, see policy_ops.h */
@@ -43,7 +42,15 @@ struct element {
         struct rcu_head rcu; /* once it is replaced or removed */
     } link;
     uint32_t heap_index; /* HEAP_NONE: lives for ever */
-    struct ip_address addresses[];
+    /* What readers get by hs_user(), hs_asap() and hs_policy(); protocol and use of the user
+       transport, and the policy's type, are those of the pool. */
+    uint32_t user_extra; /* service code (DCCP), or octets of an opaque transport */
+    uint16_t user_port;
+    uint16_t asap_port, asap_use, asap_protocol;
+    uint8_t user_addresses, asap_addresses;
+    uint8_t word_count;
+    bool asap_shared; /* its addresses are the user's, kept once */
+    uint32_t words[]; /* followed by the addresses, and by the octets of an opaque transport */
 };
 #define HEAP_NONE UINT32_MAX
 
@@ -58,8 +65,8 @@ struct pool {
     struct tree_node *order; /* published: elements by the policy's key; anchored */
     uint64_t turn;           /* readers add to it: position (WRR), or clock of the standings */
     uint64_t prefix;         /* the first octets of the handle, as a sort key */
+    struct pool_handle name; /* elements point to it */
     uint32_t handle_sum;     /* its part of the PE checksum */
-    uint16_t handle_len;
     uint8_t handle[];
 };
 
@@ -102,7 +109,17 @@ struct hs {
 
 static inline struct pool_handle pool_name(const struct pool *pool)
 {
-    return (struct pool_handle){.octets = pool->handle, .len = pool->handle_len};
+    return pool->name;
+}
+
+static inline struct pool *element_pool(const struct element *element)
+{
+    return hs_container_of((uintptr_t)element->pub.handle, struct pool, name);
+}
+
+static inline const struct element *element_of(const struct hs_element *pub)
+{
+    return (const struct element *)(const void *)pub;
 }
 
 /* find.c */

@@ -22,8 +22,11 @@
 static uint64_t element_key(const struct pool *pool, const struct element *element)
 {
     /* With a step the key is where the standing begins; the tree is in order of arrival. */
-    return pool->ops->key != NULL && pool->ops->step == NULL ? pool->ops->key(&element->pub.policy)
-                                                             : 0;
+    if (pool->ops->key == NULL || pool->ops->step != NULL) {
+        return 0;
+    }
+    struct policy policy = hs_policy(&element->pub);
+    return pool->ops->key(&policy);
 }
 
 static bool has_rings(const struct pool *pool)
@@ -34,9 +37,12 @@ static bool has_rings(const struct pool *pool)
 static uint64_t element_fold(const void *item)
 {
     const struct element *element = item;
-    const struct policy_ops *ops = element->pool->ops;
-    return ops->step != NULL ? __atomic_load_n(&element->standing, __ATOMIC_RELAXED)
-                             : ops->weight(&element->pub.policy);
+    const struct policy_ops *ops = element_pool(element)->ops;
+    if (ops->step != NULL) {
+        return __atomic_load_n(&element->standing, __ATOMIC_RELAXED);
+    }
+    struct policy policy = hs_policy(&element->pub);
+    return ops->weight(&policy);
 }
 
 static const struct tree_kind *order_kind(const struct policy_ops *ops)
@@ -149,8 +155,9 @@ static void slow_clock(struct pool *pool)
 static void take_stand(struct pool *pool, const struct element *old, struct element *element)
 {
     const struct policy_ops *ops = pool->ops;
+    struct policy policy = hs_policy(&element->pub);
     if (ops->weight != NULL) {
-        element->standing = ops->weight(&element->pub.policy);
+        element->standing = ops->weight(&policy);
         return;
     }
     if (__atomic_load_n(&pool->turn, __ATOMIC_RELAXED) >= CLOCK_LATE) {
@@ -162,7 +169,7 @@ static void take_stand(struct pool *pool, const struct element *old, struct elem
     }
     uint32_t since = old != NULL ? (uint32_t)__atomic_load_n(&old->standing, __ATOMIC_RELAXED)
                                  : policy_clock(&pool->turn);
-    element->standing = ops->key(&element->pub.policy) << 32 | since;
+    element->standing = ops->key(&policy) << 32 | since;
 }
 
 int hs_order_edit(struct order_edit *edit, struct pool *pool, struct element *old,
@@ -325,7 +332,7 @@ const char *hs_order_check(const struct pool *pool)
         const struct element *element = tree_at(pool->order, i, &key);
         if (key != element_key(pool, element)) {
             wrong = "order: an element does not stand at its key";
-        } else if (element->pool != pool) {
+        } else if (element_pool(element) != pool) {
             wrong = "order: an element is of another pool";
         } else if (has_rings(pool)) {
             struct stretch st = stretch_of(pool->order, key);

@@ -121,7 +121,7 @@ static const struct element *owner_after(struct hs *hs, const struct owner *owne
     urcu_bp_read_lock();
     const struct hs_element *found = hs_find(hs, handle, cursor->pe_id);
     urcu_bp_read_unlock();
-    const struct element *last = (const struct element *)(const void *)found;
+    const struct element *last = element_of(found);
     if (last != NULL && last->pub.owner_ref == owner->ref && last->seq == cursor->seq) {
         return last->link.owner.next;
     }
@@ -143,7 +143,7 @@ const struct hs_element *hs_owner_next(struct hs *hs, uint64_t owner_ref, struct
     if (element == NULL) {
         return NULL;
     }
-    hs_cursor_set(cursor, element->pub.handle, element->pub.pe_id);
+    hs_cursor_set(cursor, *element->pub.handle, element->pub.pe_id);
     cursor->seq = element->seq;
     return &element->pub;
 }
@@ -204,7 +204,7 @@ void hs_home_put(struct hs *hs, struct home *home)
 uint64_t hs_element_sum(const struct element *element)
 {
     uint32_t id = element->pub.pe_id;
-    return (uint64_t)element->pool->handle_sum + (id >> 16) + (id & 0xffff);
+    return (uint64_t)element_pool(element)->handle_sum + (id >> 16) + (id & 0xffff);
 }
 
 void hs_home_add(struct home *home, struct element *element)
@@ -247,7 +247,7 @@ static const struct element *home_after(struct hs *hs, const struct home *home,
     urcu_bp_read_lock();
     const struct hs_element *found = hs_find(hs, handle, cursor->pe_id);
     urcu_bp_read_unlock();
-    const struct element *last = (const struct element *)(const void *)found;
+    const struct element *last = element_of(found);
     if (last != NULL && last->pub.home_id == home->id && last->seq == cursor->seq) {
         return last->home_next;
     }
@@ -269,7 +269,7 @@ const struct hs_element *hs_home_next(struct hs *hs, uint32_t home_id, struct hs
     if (element == NULL) {
         return NULL;
     }
-    hs_cursor_set(cursor, element->pub.handle, element->pub.pe_id);
+    hs_cursor_set(cursor, *element->pub.handle, element->pub.pe_id);
     cursor->seq = element->seq;
     return &element->pub;
 }

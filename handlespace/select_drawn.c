@@ -55,7 +55,8 @@ static void take_out(struct out *out, unsigned place, struct stretch stretch)
 static void take_weight(const struct policy_choice *choice, struct element *element,
                         const struct tree_walk *path)
 {
-    uint64_t step = choice->ops->step(&element->pub.policy);
+    struct policy policy = hs_policy(&element->pub);
+    uint64_t step = choice->ops->step(&policy);
     uint64_t seen = __atomic_load_n(&element->standing, __ATOMIC_RELAXED);
     uint64_t less;
     do {
@@ -82,7 +83,8 @@ static const struct element *element_at(const struct policy_choice *choice, uint
     }
     ret->from = point - offset;
     if (choice->ops->step == NULL) {
-        ret->len = choice->ops->weight(&element->pub.policy);
+        struct policy policy = hs_policy(&element->pub);
+        ret->len = choice->ops->weight(&policy);
         return element;
     }
     ret->len = __atomic_load_n(&element->standing, __ATOMIC_RELAXED);
@@ -100,7 +102,8 @@ static uint64_t line_of(const struct policy_choice *choice)
 
 static bool weighs(const struct policy_choice *choice, const struct hs_element *element)
 {
-    return choice->ops->weight == NULL || choice->ops->weight(&element->policy) > 0;
+    struct policy policy = hs_policy(element);
+    return choice->ops->weight == NULL || choice->ops->weight(&policy) > 0;
 }
 
 /* Without chance: those that follow a random place. */

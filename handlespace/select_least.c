@@ -40,7 +40,8 @@ static uint64_t standing_of(const struct element *element)
 static uint64_t standing_after(const struct policy_choice *choice, const struct element *element,
                                uint64_t standing)
 {
-    uint64_t value = policy_add(standing >> 32, choice->ops->step(&element->pub.policy));
+    struct policy policy = hs_policy(&element->pub);
+    uint64_t value = policy_add(standing >> 32, choice->ops->step(&policy));
     return value << 32 | policy_clock(choice->turn);
 }
 
@@ -157,11 +158,6 @@ static bool search_on(const struct policy_choice *choice, const struct element *
         choice->ret[(*got)++] = &best.element->pub;
     }
     return *got == choice->count || !s.lost;
-}
-
-static const struct element *element_of(const struct hs_element *pub)
-{
-    return (const struct element *)(const void *)pub;
 }
 
 /* Looks at every element, and keeps the best in order: more are wanted than a search can hold. */

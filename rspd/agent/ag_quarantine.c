@@ -118,10 +118,10 @@ static bool learn(struct ag *ag, struct ag_suspect *s)
     const struct hs_element *e = hs_find(hs, s->handle, s->pe_id);
     bool known = e != NULL;
     if (known) {
-        s->protocol = e->user.protocol;
-        s->port = e->user.port;
-        s->address_count = ag_contact_addresses(&ag->view, NULL, e->user.addresses,
-                                                e->user.address_count, 0, s->addresses);
+        s->protocol = hs_user(e).protocol;
+        s->port = hs_user(e).port;
+        s->address_count = ag_contact_addresses(&ag->view, NULL, hs_user(e).addresses,
+                                                hs_user(e).address_count, 0, s->addresses);
     }
     hs_read_end();
     return known;

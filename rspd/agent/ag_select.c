@@ -28,21 +28,21 @@ enum fit { FIT_OK, FIT_PROTOCOL, FIT_FAMILY, FIT_WITHHELD, FIT_AVOIDED };
 
 static const struct ag_mark *own_of(const struct selection *s, const struct hs_element *e)
 {
-    return ag_mark_find(s->ag, AG_MARK_OWN, e->handle, e->pe_id);
+    return ag_mark_find(s->ag, AG_MARK_OWN, *e->handle, e->pe_id);
 }
 
 static uint8_t contacts(const struct selection *s, const struct ag_mark *own,
                         const struct hs_element *e, struct ip_address ret[AG_ADDRESSES_MAX])
 {
-    return ag_contact_addresses(s->view, own != NULL ? own->pe : NULL, e->user.addresses,
-                                e->user.address_count, s->query->families, ret);
+    return ag_contact_addresses(s->view, own != NULL ? own->pe : NULL, hs_user(e).addresses,
+                                hs_user(e).address_count, s->query->families, ret);
 }
 
 static enum fit fits(const struct selection *s, const struct hs_element *e)
 {
     const struct ag_query *q = s->query;
     struct ip_address list[AG_ADDRESSES_MAX];
-    if (q->protocol != TRANSPORT_NONE && q->protocol != e->user.protocol) {
+    if (q->protocol != TRANSPORT_NONE && q->protocol != hs_user(e).protocol) {
         return FIT_PROTOCOL;
     }
     const struct ag_mark *own = own_of(s, e);
@@ -66,7 +66,7 @@ static bool filter(void *ctx, const struct hs_element *e)
     if (fits(s, e) != FIT_OK) {
         return false;
     }
-    const struct ag_mark *mark = ag_mark_find(s->ag, AG_MARK_SUSPECT, e->handle, e->pe_id);
+    const struct ag_mark *mark = ag_mark_find(s->ag, AG_MARK_SUSPECT, *e->handle, e->pe_id);
     if (mark == NULL || ag_mark_is(mark, AG_MARK_TRIAL)) {
         return true;
     }
@@ -77,7 +77,7 @@ static bool filter(void *ctx, const struct hs_element *e)
         s->leave = true; /* its release is the loop thread's, and an event */
         return false;
     }
-    struct ag_suspect *suspect = ag_suspect_find(s->ag, e->handle, e->pe_id);
+    struct ag_suspect *suspect = ag_suspect_find(s->ag, *e->handle, e->pe_id);
     if (suspect != NULL) {
         ag_suspect_release(s->ag, suspect, "it has registered again");
     }
@@ -89,9 +89,9 @@ static void add_pick(const struct selection *s, const struct hs_element *e, stru
     struct ag_pick *pick = &ret->picks[ret->count++];
     *pick = (struct ag_pick){.pe_id = e->pe_id,
                              .home_id = e->home_id,
-                             .protocol = e->user.protocol,
-                             .port = e->user.port,
-                             .policy = e->policy};
+                             .protocol = hs_user(e).protocol,
+                             .port = hs_user(e).port,
+                             .policy = hs_policy(e)};
     pick->address_count = contacts(s, own_of(s, e), e, pick->addresses);
 }
 

@@ -77,21 +77,23 @@ static void put_element(struct rq_client *c, struct lp_writer *w, const struct h
 {
     struct requests *rq = c->rq;
     const struct pe *own = pes_find(rq->pes, e->pe_id);
+    struct transport user = hs_user(e);
+    struct policy policy = hs_policy(e);
     size_t mark = lp_nest(w, LP_T_PE);
-    lp_put_handle(w, e->handle);
+    lp_put_handle(w, *e->handle);
     lp_put_u32(w, LP_T_PE_ID, e->pe_id);
-    lp_put_u32(w, LP_T_PROTOCOL, e->user.protocol);
-    lp_put_u32(w, LP_T_PORT, e->user.port);
-    for (uint16_t i = 0; i < e->user.address_count && i < 8; i++) {
-        lp_put_address(w, LP_T_ADDRESS, &e->user.addresses[i]);
+    lp_put_u32(w, LP_T_PROTOCOL, user.protocol);
+    lp_put_u32(w, LP_T_PORT, user.port);
+    for (uint16_t i = 0; i < user.address_count && i < 8; i++) {
+        lp_put_address(w, LP_T_ADDRESS, &user.addresses[i]);
     }
-    lp_put_policy(w, &e->policy);
-    put_load(w, &e->policy);
+    lp_put_policy(w, &policy);
+    put_load(w, &policy);
     lp_put_u32(w, LP_T_HOME_ID, e->home_id);
     const char *state = "up";
     if (own != NULL) {
         state = pes_state(rq->pes, own);
-    } else if (ag_quarantined(rq->env.ag, e->handle, e->pe_id)) {
+    } else if (ag_quarantined(rq->env.ag, *e->handle, e->pe_id)) {
         state = "quarantined";
     }
     lp_put_str(w, LP_T_STATE, state);
@@ -225,7 +227,7 @@ static bool step_element(struct rq_listing *l, struct lp_writer *w, struct hs *h
     const struct hs_element *e = l->has_handle
                                      ? hs_pool_element_next(hs, listing_handle(l), &l->cursor)
                                      : hs_element_next(hs, &l->cursor);
-    *ret_put = e != NULL && wanted(l, e->handle);
+    *ret_put = e != NULL && wanted(l, *e->handle);
     if (*ret_put) {
         put_element(l->client, w, e);
     }

@@ -97,9 +97,11 @@ static struct rg_assoc *open_way(struct rg *rg, const struct transport *to)
     return assoc;
 }
 
-/* How to reach a host; NULL: it cannot be. */
-static struct rg_assoc *reach(struct rg *rg, const struct transport *to)
+/* How to reach the host of an element; NULL: it cannot be. */
+static struct rg_assoc *reach(struct rg *rg, const struct hs_element *element)
 {
+    struct transport asap = hs_asap(element);
+    const struct transport *to = &asap;
     if (to->protocol != TRANSPORT_SCTP || to->address_count == 0 || to->port == 0) {
         return NULL;
     }
@@ -110,7 +112,7 @@ static struct rg_assoc *reach(struct rg *rg, const struct transport *to)
 void rg_adopt(struct rg *rg, const struct hs_element *element, struct tm_us at)
 {
     bool fresh;
-    struct rg_pe *pe = rg_pe_get(rg, element->handle, element->pe_id, &fresh);
+    struct rg_pe *pe = rg_pe_get(rg, *element->handle, element->pe_id, &fresh);
     if (pe == NULL) {
         return; /* its life will run out, unless it comes by itself */
     }
@@ -128,20 +130,20 @@ uint64_t rg_adopt_way(struct rg *rg, const struct rg_pe *pe)
     struct pool_handle handle = {.octets = pe->handle, .len = pe->handle_len};
     hs_read_begin();
     const struct hs_element *element = hs_find(rg->hs, handle, pe->pe_id);
-    struct rg_assoc *assoc = element != NULL ? reach(rg, &element->asap) : NULL;
+    struct rg_assoc *assoc = element != NULL ? reach(rg, element) : NULL;
     hs_read_end();
     return assoc != NULL ? assoc->id : 0;
 }
 
 void rg_suggested(struct rg *rg, const struct hs_element *element, struct tm_us now)
 {
-    struct rg_assoc *assoc = reach(rg, &element->asap);
+    struct rg_assoc *assoc = reach(rg, element);
     /* One question is enough for a host, and nobody shall be used to flood it (E-84). */
     if (assoc == NULL || !tm_due(tm_add_ms(assoc->last_suggested, RG_SUGGEST_MS), now)) {
         return;
     }
     assoc->last_suggested = now;
-    rg_send_keep_alive(rg, assoc->id, element->handle, element->pe_id, true);
+    rg_send_keep_alive(rg, assoc->id, *element->handle, element->pe_id, true);
 }
 
 void rg_offered(struct rg *rg, uint64_t assoc, struct tm_us now)

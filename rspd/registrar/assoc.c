@@ -120,7 +120,7 @@ static void remove_elements(struct rg *rg, uint64_t assoc, const char *reason, s
     hs_read_begin();
     while ((element = hs_owner_next(rg->hs, assoc, &cursor)) != NULL) {
         /* Without memory it stays; its keep-alive finds the association gone and tries again. */
-        (void)rg_remove(rg, element->handle, element->pe_id, reason, now);
+        (void)rg_remove(rg, *element->handle, element->pe_id, reason, now);
     }
     hs_read_end();
 }
@@ -132,7 +132,7 @@ static void grant_grace(struct rg *rg, uint64_t assoc, struct tm_us now)
     const struct hs_element *element;
     hs_read_begin();
     while ((element = hs_owner_next(rg->hs, assoc, &cursor)) != NULL) {
-        struct rg_pe *pe = rg_pe_find(rg, element->handle, element->pe_id);
+        struct rg_pe *pe = rg_pe_find(rg, *element->handle, element->pe_id);
         if (pe != NULL) {
             rg_pe_grace(rg, pe, now);
         }

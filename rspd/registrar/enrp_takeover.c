@@ -27,7 +27,7 @@ static uint32_t move_all(struct enrp *en, uint32_t from, uint32_t to, struct tm_
     uint32_t moved = 0;
     hs_read_begin();
     while ((element = hs_home_next(en->hs, from, &cursor)) != NULL) {
-        struct pool_handle handle = element->handle;
+        struct pool_handle handle = *element->handle;
         uint32_t pe_id = element->pe_id;
         en_move(en, element, to, now);
         const struct hs_element *after = hs_find(en->hs, handle, pe_id);

@@ -35,13 +35,13 @@ static uint32_t wire_life(const struct enrp *en, int64_t life_ms)
 
 void en_entry_of(const struct enrp *en, const struct hs_element *element, struct enrp_entry *ret)
 {
-    *ret = (struct enrp_entry){.handle = element->handle,
+    *ret = (struct enrp_entry){.handle = *element->handle,
                                .element = {.pe_id = element->pe_id,
                                            .home_id = element->home_id,
                                            .registration_life = wire_life(en, element->life_ms),
-                                           .user = element->user,
-                                           .policy = element->policy,
-                                           .asap = element->asap}};
+                                           .user = hs_user(element),
+                                           .policy = hs_policy(element),
+                                           .asap = hs_asap(element)}};
 }
 
 /* --- towards the ASAP side -------------------------------------------------------------------- */
@@ -66,50 +66,58 @@ void en_move(struct enrp *en, const struct hs_element *element, uint32_t home, s
 {
     bool ours = element->home_id == en->set.id;
     if (element->home_id == home ||
-        hs_set_home(en->hs, element->handle, element->pe_id, home, 0) != HS_UPDATED) {
+        hs_set_home(en->hs, *element->handle, element->pe_id, home, 0) != HS_UPDATED) {
         return; /* without memory the audit finds it again */
     }
     if (ours) {
-        tell_disowned(en, element->handle, element->pe_id, now);
+        tell_disowned(en, *element->handle, element->pe_id, now);
     }
 }
 
 void en_drop(struct enrp *en, const struct hs_element *element, struct tm_us now)
 {
     if (en->hooks.disputed != NULL &&
-        en->hooks.disputed(en->hooks.ctx, element->handle, element->pe_id)) {
+        en->hooks.disputed(en->hooks.ctx, *element->handle, element->pe_id)) {
         return; /* the next audit comes back to it */
     }
-    if (hs_deregister(en->hs, element->handle, element->pe_id) == HS_REMOVED) {
-        tell_changed(en, element->handle, element->pe_id, now);
+    if (hs_deregister(en->hs, *element->handle, element->pe_id) == HS_REMOVED) {
+        tell_changed(en, *element->handle, element->pe_id, now);
     }
 }
 
 /* --- telling ---------------------------------------------------------------------------------- */
 
+/* As the element of that home. */
 static bool begin_update(struct enrp *en, uint32_t receiver, const struct hs_element *element,
-                         enum enrp_action action)
+                         uint32_t home_id, enum enrp_action action)
 {
-    if (element->home_id == 0) {
+    if (home_id == 0) {
         return false; /* nobody else's business */
     }
     en_begin(en, ENRP_HANDLE_UPDATE, receiver);
     en->tx.action = (uint16_t)action;
     en->tx.entry_count = 1;
     en_entry_of(en, element, &en->tx.entries[0]);
+    en->tx.entries[0].element.home_id = home_id;
     return true;
 }
 
-void en_update_all(struct enrp *en, const struct hs_element *element, enum enrp_action action)
+static void update_all_as(struct enrp *en, const struct hs_element *element, uint32_t home_id,
+                          enum enrp_action action)
 {
-    if (begin_update(en, 0, element, action)) { /* E-38 */
+    if (begin_update(en, 0, element, home_id, action)) { /* E-38 */
         en_cast(en);
     }
 }
 
+void en_update_all(struct enrp *en, const struct hs_element *element, enum enrp_action action)
+{
+    update_all_as(en, element, element->home_id, action);
+}
+
 void en_update_one(struct enrp *en, int slot, const struct hs_element *element, bool suggest)
 {
-    if (begin_update(en, en->peers[slot].id, element, ENRP_ADD_PE)) {
+    if (begin_update(en, en->peers[slot].id, element, element->home_id, ENRP_ADD_PE)) {
         en->tx.flags = suggest ? ENRP_UPDATE_SUGGESTED : 0; /* E-87 */
         en_send(en, slot);
     }
@@ -133,17 +141,17 @@ void enrp_registered(struct enrp *en, const struct hs_element *element, struct t
 void enrp_removed(struct enrp *en, const struct hs_element *element, bool by_itself,
                   struct tm_us now)
 {
-    struct hs_element mine = *element;
+    uint32_t home_id = element->home_id;
     (void)now;
     if (element->home_id != en->set.id) {
         if (!by_itself) {
             return; /* its home knows */
         }
         /* It left here: as its home, which only now we are, we may say so (enrp.md §7.2). */
-        mine.home_id = element->home_id != 0 ? en->set.id : 0;
-        en_update_all(en, &mine, ENRP_ADD_PE);
+        home_id = home_id != 0 ? en->set.id : 0;
+        update_all_as(en, element, home_id, ENRP_ADD_PE);
     }
-    en_update_all(en, &mine, ENRP_DEL_PE); /* E-42 */
+    update_all_as(en, element, home_id, ENRP_DEL_PE); /* E-42 */
 }
 
 /* --- being told ------------------------------------------------------------------------------- */
@@ -200,7 +208,8 @@ static void say_conflict(struct enrp *en, int slot, const struct enrp_entry *ent
 
 static bool same_user(const struct hs_element *old, const struct pool_element *element)
 {
-    const struct transport *a = &old->user;
+    const struct transport user = hs_user(old);
+    const struct transport *a = &user;
     const struct transport *b = &element->user;
     if (a->port != b->port || a->address_count != b->address_count) {
         return false;

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define REPORTERS_FIRST 4 /* room for so many at first */
+
 static struct pool_handle name_of(const struct rg_pe *pe)
 {
     return (struct pool_handle){.octets = pe->handle, .len = pe->handle_len};
@@ -50,7 +52,7 @@ void rg_pe_drop(struct rg *rg, struct rg_pe *pe)
     rg_principal_takes(pe, NULL);
     rg_timer_leave(&rg->heap, &pe->timer);
     rg_table_remove(&rg->pes, &pe->node);
-    free(pe->reporters);
+    free(pe->doubt);
     free(pe);
 }
 
@@ -83,12 +85,33 @@ static void watch(struct rg *rg, struct rg_pe *pe, struct tm_us now)
 
 static void forget_reports(struct rg_pe *pe)
 {
-    free(pe->reporters);
-    pe->reporters = NULL;
-    pe->reporter_count = 0;
-    pe->reporter_size = 0;
-    pe->report_event = 0;
+    if (pe->doubt != NULL && pe->doubt->disputes == 0) {
+        free(pe->doubt);
+        pe->doubt = NULL;
+    } else if (pe->doubt != NULL) {
+        pe->doubt->reporter_count = 0;
+        pe->doubt->report_event = 0;
+    }
     pe->by_report = false;
+}
+
+/* What is said against it, with room for so many reporters; NULL: memory is out. */
+static struct rg_doubt *doubt_with(struct rg_pe *pe, uint8_t reporters)
+{
+    struct rg_doubt *doubt = pe->doubt;
+    if (doubt != NULL && doubt->reporter_size >= reporters) {
+        return doubt;
+    }
+    doubt = realloc(doubt, sizeof(*doubt) + reporters * sizeof(doubt->reporters[0]));
+    if (doubt == NULL) {
+        return NULL;
+    }
+    if (pe->doubt == NULL) {
+        *doubt = (struct rg_doubt){0};
+    }
+    doubt->reporter_size = reporters;
+    pe->doubt = doubt;
+    return doubt;
 }
 
 void rg_pe_registered(struct rg *rg, struct rg_pe *pe, uint64_t assoc, struct tm_us now)
@@ -180,12 +203,13 @@ static void confirmed(struct rg *rg, struct rg_pe *pe, struct tm_us now)
 
 void rg_pe_dispute(struct rg *rg, struct rg_pe *pe, struct tm_us now)
 {
-    if (tm_due(tm_add_ms(pe->disputed_since, RG_DISPUTES_MS), now)) {
-        pe->disputes = 0;
-        pe->disputed_since = now;
+    struct rg_doubt *doubt = doubt_with(pe, 0);
+    if (doubt != NULL && tm_due(tm_add_ms(doubt->disputed_since, RG_DISPUTES_MS), now)) {
+        doubt->disputes = 0;
+        doubt->disputed_since = now;
     }
-    if (!pe->registered || ++pe->disputes > RG_DISPUTES_MAX || pe->assoc == LOCAL_ASSOC ||
-        rg_assoc_find(rg, pe->assoc) == NULL) {
+    if (doubt == NULL || !pe->registered || ++doubt->disputes > RG_DISPUTES_MAX ||
+        pe->assoc == LOCAL_ASSOC || rg_assoc_find(rg, pe->assoc) == NULL) {
         rg_pe_drop(rg, pe);
         return;
     }
@@ -204,8 +228,8 @@ void rg_keep_alive_ack(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
         return;
     }
     /* An answer to a report clears the PE, not sooner than one interval after it was accused. */
-    if (pe->by_report && pe->reporter_count > 0 &&
-        tm_due(tm_add_ms(pe->first_report, rg->set.keep_alive_ms), now)) {
+    if (pe->by_report && pe->doubt != NULL && pe->doubt->reporter_count > 0 &&
+        tm_due(tm_add_ms(pe->doubt->first_report, rg->set.keep_alive_ms), now)) {
         forget_reports(pe);
     }
     pe->by_report = false;
@@ -265,41 +289,43 @@ void rg_pe_due(struct rg *rg, struct rg_pe *pe, struct tm_us now)
 /* --- reports -------------------------------------------------------------------------------------
  */
 
-static void drop_old_reports(struct rg_pe *pe, struct tm_us now)
+static void drop_old_reports(struct rg_doubt *doubt, struct tm_us now)
 {
     uint8_t kept = 0;
-    for (uint8_t i = 0; i < pe->reporter_count; i++) {
-        if (!tm_due(tm_add_ms(pe->reporters[i].at, RG_REPORT_WINDOW_MS), now)) {
-            pe->reporters[kept++] = pe->reporters[i];
+    for (uint8_t i = 0; i < doubt->reporter_count; i++) {
+        if (!tm_due(tm_add_ms(doubt->reporters[i].at, RG_REPORT_WINDOW_MS), now)) {
+            doubt->reporters[kept++] = doubt->reporters[i];
         }
     }
-    pe->reporter_count = kept;
+    doubt->reporter_count = kept;
 }
 
-/* True when this principal has not reported the PE within the window. */
+/* True when this principal has not reported the PE within the window; then it has its doubt. */
 static bool note_reporter(struct rg_pe *pe, uint64_t principal, struct tm_us now)
 {
-    drop_old_reports(pe, now);
-    for (uint8_t i = 0; i < pe->reporter_count; i++) {
-        if (pe->reporters[i].principal == principal) {
-            pe->reporters[i].at = now;
+    struct rg_doubt *doubt = doubt_with(pe, REPORTERS_FIRST);
+    if (doubt == NULL) {
+        return false;
+    }
+    drop_old_reports(doubt, now);
+    for (uint8_t i = 0; i < doubt->reporter_count; i++) {
+        if (doubt->reporters[i].principal == principal) {
+            doubt->reporters[i].at = now;
             return false;
         }
     }
-    if (pe->reporter_count == pe->reporter_size) {
-        uint8_t size = pe->reporter_size > 0 ? (uint8_t)(pe->reporter_size * 2) : 4;
-        struct rg_reporter *reporters =
-            size <= RG_REPORTERS_MAX ? reallocarray(pe->reporters, size, sizeof(*reporters)) : NULL;
-        if (reporters == NULL) {
+    if (doubt->reporter_count == doubt->reporter_size) {
+        uint8_t size = (uint8_t)(doubt->reporter_size * 2);
+        doubt = size <= RG_REPORTERS_MAX ? doubt_with(pe, size) : NULL;
+        if (doubt == NULL) {
             return false;
         }
-        pe->reporters = reporters;
-        pe->reporter_size = size;
     }
-    if (pe->reporter_count == 0) {
-        pe->first_report = now;
+    if (doubt->reporter_count == 0) {
+        doubt->first_report = now;
     }
-    pe->reporters[pe->reporter_count++] = (struct rg_reporter){.principal = principal, .at = now};
+    doubt->reporters[doubt->reporter_count++] =
+        (struct rg_reporter){.principal = principal, .at = now};
     return true;
 }
 
@@ -314,7 +340,7 @@ static struct rg_pe *foreign_record(struct rg *rg)
     const struct hs_element *element = hs_find(rg->hs, rg->rx.handle, rg->rx.pe_id);
     struct rg_pe *pe = NULL;
     if (element != NULL && element->home_id != 0 && element->home_id != rg->set.id) {
-        pe = rg_pe_get(rg, element->handle, element->pe_id, &fresh);
+        pe = rg_pe_get(rg, *element->handle, element->pe_id, &fresh);
     }
     hs_read_end();
     if (pe != NULL) {
@@ -337,13 +363,13 @@ void rg_unreachable(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
     if (note_reporter(pe, rg_principal_key(rg, assoc), now) && rg_may_say(rg, now)) {
         char handle[POOL_HANDLE_TEXT_MAX];
         char peer[RG_ASSOC_TEXT_MAX];
-        pe->report_event = outbox_event(
+        pe->doubt->report_event = outbox_event(
             rg->out, EVENT_PE_UNREACHABLE, rg->rx.handle, pe->pe_id, rg->set.id,
             "PE 0x%08x of pool %s reported unreachable by %s (%u reporters): asking it", pe->pe_id,
             pool_handle_format(rg->rx.handle, handle, sizeof(handle)),
-            rg_assoc_text(assoc, peer, sizeof(peer)), pe->reporter_count);
+            rg_assoc_text(assoc, peer, sizeof(peer)), pe->doubt->reporter_count);
     }
-    if (pe->reporter_count > rg->set.max_bad_pe_reports) {
+    if (pe->doubt != NULL && pe->doubt->reporter_count > rg->set.max_bad_pe_reports) {
         (void)rg_remove(rg, name_of(pe), pe->pe_id, "too many hosts cannot reach it", now);
         return;
     }

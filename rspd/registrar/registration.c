@@ -209,12 +209,16 @@ static bool check_identity(struct rg *rg, const struct rg_assoc *assoc,
                            const struct hs_element *old, const struct pool_element *pe,
                            struct refusal *refusal, struct tm_us now)
 {
-    if (old == NULL || old->owner_ref == assoc->id || share_address(&old->user, &pe->user) ||
-        share_address(&old->asap, &pe->asap) ||
+    if (old == NULL || old->owner_ref == assoc->id) {
+        return true;
+    }
+    struct transport old_user = hs_user(old);
+    struct transport old_asap = hs_asap(old);
+    if (share_address(&old_user, &pe->user) || share_address(&old_asap, &pe->asap) ||
         (old->owner_ref != LOCAL_ASSOC && rg_assoc_find(rg, old->owner_ref) == NULL)) {
         return true;
     }
-    struct rg_pe *record = rg_pe_find(rg, old->handle, old->pe_id);
+    struct rg_pe *record = rg_pe_find(rg, *old->handle, old->pe_id);
     if (record != NULL) {
         rg_pe_ask(rg, record, false, now);
     }
@@ -254,7 +258,8 @@ static void refuse_result(struct rg *rg, enum hs_result result, const struct poo
             refusal->text, sizeof(refusal->text), "the pool's transport is %s, this one's %s",
             transport_protocol_name(pool.protocol), transport_protocol_name(pe->user.protocol));
         if (member != NULL) {
-            body_transport(refusal, &member->user);
+            struct transport user = hs_user(member);
+            body_transport(refusal, &user);
         }
         return;
     case HS_INCONSISTENT_USE:
@@ -328,12 +333,15 @@ static void report_registered(struct rg *rg, const struct rg_assoc *assoc,
 {
     enum rg_change change = RG_ADDED;
     if (old != NULL) {
-        bool policy = !same_policy(&old->policy, &pe->policy);
+        struct transport old_user = hs_user(old);
+        struct policy old_policy = hs_policy(old);
+        bool same_user = same_transport(&old_user, &pe->user);
+        bool policy = !same_policy(&old_policy, &pe->policy);
         bool load = policy && policy_info_by_type(pe->policy.type)->adaptive;
-        if (same_transport(&old->user, &pe->user) && !policy) {
+        if (same_user && !policy) {
             return;
         }
-        change = load && same_transport(&old->user, &pe->user) ? RG_LOAD : RG_ALTERED;
+        change = load && same_user ? RG_LOAD : RG_ALTERED;
     }
     if (change != RG_LOAD) {
         say_registered(rg, assoc, old == NULL ? EVENT_PE_ADDED : EVENT_PE_CHANGED, pe);
@@ -465,8 +473,8 @@ static bool take_out(struct rg *rg, struct pool_handle handle, uint32_t pe_id, c
         rg->hooks.removed(rg->hooks.ctx, element, by_itself, now);
     }
     uint64_t cause = rg->out->cause;
-    if (!by_itself && record != NULL && record->report_event != 0) {
-        rg->out->cause = record->report_event;
+    if (!by_itself && record != NULL && record->doubt != NULL && record->doubt->report_event != 0) {
+        rg->out->cause = record->doubt->report_event;
     }
     (void)outbox_event(rg->out, EVENT_PE_REMOVED, handle, pe_id, rg->set.id,
                        "PE 0x%08x left pool %s: %s", pe_id,
@@ -491,14 +499,15 @@ bool rg_remove(struct rg *rg, struct pool_handle handle, uint32_t pe_id, const c
 /* A PE may take out only itself: over its association, or from its own ASAP transport. */
 static bool may_deregister(const struct rg_assoc *assoc, const struct hs_element *element)
 {
+    struct transport asap = hs_asap(element);
     if (element->owner_ref == assoc->id) {
         return true;
     }
-    if (element->asap.port != assoc->port) {
+    if (asap.port != assoc->port) {
         return false;
     }
-    for (uint16_t i = 0; i < element->asap.address_count; i++) {
-        if (rg_assoc_has(assoc, &element->asap.addresses[i])) {
+    for (uint16_t i = 0; i < asap.address_count; i++) {
+        if (rg_assoc_has(assoc, &asap.addresses[i])) {
             return true;
         }
     }
@@ -513,7 +522,7 @@ void rg_deregistration(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
     if (element != NULL && !may_deregister(assoc, element)) {
         refuse(&refusal, CAUSE_SECURITY, "only the PE itself may leave");
     } else if (element != NULL &&
-               !take_out(rg, element->handle, element->pe_id, "it deregistered", true, now)) {
+               !take_out(rg, *element->handle, element->pe_id, "it deregistered", true, now)) {
         refuse(&refusal, CAUSE_LACK_OF_RESOURCES, "memory is out");
     }
     hs_read_end();
@@ -534,13 +543,13 @@ void rg_expire(struct rg *rg, struct tm_us now)
     hs_read_begin();
     while ((element = hs_due(rg->hs, now)) != NULL) {
         uint64_t owner = element->owner_ref;
-        if (!rg_remove(rg, element->handle, element->pe_id, "its registration ran out", now)) {
+        if (!rg_remove(rg, *element->handle, element->pe_id, "its registration ran out", now)) {
             rg->retry = tm_add_ms(now, RG_RETRY_MS);
             break;
         }
         if (rg->set.tell_expired && owner != 0 &&
             (owner == LOCAL_ASSOC || rg_assoc_find(rg, owner) != NULL)) {
-            begin_response(rg, ASAP_DEREGISTRATION_RESPONSE, element->handle, element->pe_id);
+            begin_response(rg, ASAP_DEREGISTRATION_RESPONSE, *element->handle, element->pe_id);
             rg_send(rg, owner);
         }
     }

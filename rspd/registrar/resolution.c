@@ -21,11 +21,12 @@ static bool leaves_the_host(const struct ip_address *address)
 static bool usable_elsewhere(void *ctx, const struct hs_element *element)
 {
     (void)ctx;
-    if (element->user.protocol == TRANSPORT_OPAQUE) {
+    struct transport user = hs_user(element);
+    if (user.protocol == TRANSPORT_OPAQUE) {
         return true;
     }
-    for (uint16_t i = 0; i < element->user.address_count; i++) {
-        if (leaves_the_host(&element->user.addresses[i])) {
+    for (uint16_t i = 0; i < user.address_count; i++) {
+        if (leaves_the_host(&user.addresses[i])) {
             return true;
         }
     }
@@ -61,19 +62,20 @@ static bool put_element(struct rg *rg, const struct hs_element *element, bool he
     struct pool_element *pe = &tx->elements[tx->element_count];
     struct ip_address *addresses = tx->scratch + tx->scratch_used;
     uint16_t n = 0;
-    if (element->user.address_count > ASAP_ADDRESSES - tx->scratch_used) {
+    struct transport user = hs_user(element);
+    if (user.address_count > ASAP_ADDRESSES - tx->scratch_used) {
         return false;
     }
-    for (uint16_t i = 0; i < element->user.address_count; i++) {
-        if (here || leaves_the_host(&element->user.addresses[i])) {
-            addresses[n++] = element->user.addresses[i];
+    for (uint16_t i = 0; i < user.address_count; i++) {
+        if (here || leaves_the_host(&user.addresses[i])) {
+            addresses[n++] = user.addresses[i];
         }
     }
     *pe = (struct pool_element){.pe_id = element->pe_id,
                                 .home_id = element->home_id,
                                 .registration_life = wire_life(rg, element->life_ms),
-                                .user = element->user,
-                                .policy = element->policy};
+                                .user = user,
+                                .policy = hs_policy(element)};
     pe->user.addresses = addresses;
     pe->user.address_count = n;
     tx->scratch_used = (uint16_t)(tx->scratch_used + n);

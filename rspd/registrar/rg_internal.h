@@ -123,21 +123,25 @@ struct rg_reporter {
     uint64_t principal;
     struct tm_us at;
 };
+/** What is said against a PE; most never have it. */
+struct rg_doubt {
+    struct tm_us disputed_since;
+    struct tm_us first_report;
+    uint64_t report_event;
+    uint8_t disputes; /* lately: each time it was asked */
+    uint8_t reporter_count;
+    uint8_t reporter_size;
+    struct rg_reporter reporters[];
+};
 struct rg_pe { /* in an order that leaves no holes: there is one for each element */
     struct rg_node node;
     struct rg_timer timer;
-    struct tm_us disputed_since;
-    struct rg_reporter *reporters;
-    struct tm_us first_report;
     struct tm_us asked;
-    uint64_t report_event;
+    struct rg_doubt *doubt;         /* NULL: nothing yet */
     struct rg_principal *principal; /* whose it is counted for */
     uint64_t assoc;
     uint32_t pe_id;
     uint16_t handle_len;
-    uint8_t disputes; /* lately: each time it was asked */
-    uint8_t reporter_count;
-    uint8_t reporter_size;
     enum rg_pe_state state : 2;
     bool by_report : 1;  /* PENDING because somebody reported it */
     bool registered : 1; /* over an association with us: not just taken over */

@@ -240,12 +240,12 @@ static void op_expire(uint8_t value)
     hs_read_begin();
     while ((due = hs_due(hs, (struct tm_us){model.now})) != NULL) {
         unsigned p = 0;
-        while (!pool_handle_equal(due->handle, name_of(p))) {
+        while (!pool_handle_equal(*due->handle, name_of(p))) {
             p++;
         }
         struct model_pe *m = &model.pe[p][due->pe_id - 1];
-        MUST(m->there && m->expires == due->expires.us && m->expires <= model.now);
-        MUST(hs_deregister(hs, due->handle, due->pe_id) == HS_REMOVED);
+        MUST(m->there && m->expires == hs_expires(due).us && m->expires <= model.now);
+        MUST(hs_deregister(hs, *due->handle, due->pe_id) == HS_REMOVED);
         m->there = false;
     }
     hs_read_end();
@@ -306,7 +306,7 @@ static void compare(void)
             if (m->there) {
                 /* All names are in order, so this is the order of the whole. */
                 MUST(hs_element_next(hs, &cursor) == e);
-                MUST(e->home_id == m->home && e->owner_ref == m->owner && e->user.port == 80);
+                MUST(e->home_id == m->home && e->owner_ref == m->owner && hs_user(e).port == 80);
                 elements++;
                 owned[m->owner]++;
             }

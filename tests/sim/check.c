@@ -64,7 +64,7 @@ static int owner_of(const struct world *w, const struct hs_element *e)
 {
     struct living key = {.pe_id = e->pe_id};
     const struct living *found = bsearch(&key, w->living, w->living_count, sizeof(key), by_id);
-    return found != NULL && pool_handle_equal(pool_handle_of(found->pe->handle), e->handle)
+    return found != NULL && pool_handle_equal(pool_handle_of(found->pe->handle), *e->handle)
                ? found->host
                : -1;
 }
@@ -104,9 +104,10 @@ static bool knows_live(struct world *w, int r)
 static bool same_element(const struct hs_element *a, const struct hs_element *b)
 {
     return b != NULL && a->pe_id == b->pe_id && a->home_id == b->home_id &&
-           a->user.port == b->user.port && a->user.address_count == b->user.address_count &&
-           ip_address_equal(&a->user.addresses[0], &b->user.addresses[0]) &&
-           a->policy.type == b->policy.type && a->asap.port == b->asap.port;
+           hs_user(a).port == hs_user(b).port &&
+           hs_user(a).address_count == hs_user(b).address_count &&
+           ip_address_equal(hs_user(a).addresses, hs_user(b).addresses) &&
+           hs_policy(a).type == hs_policy(b).type && hs_asap(a).port == hs_asap(b).port;
 }
 
 static bool check_equal(struct world *w, int a, int b)
@@ -114,7 +115,7 @@ static bool check_equal(struct world *w, int a, int b)
     struct hs_cursor cursor = {0};
     const struct hs_element *e;
     while ((e = hs_element_next(w->hosts[a].hs, &cursor)) != NULL) {
-        if (!same_element(e, hs_find(w->hosts[b].hs, e->handle, e->pe_id))) {
+        if (!same_element(e, hs_find(w->hosts[b].hs, *e->handle, e->pe_id))) {
             return wrong(w, "PE %08x is different at hosts %d and %d", e->pe_id, a, b);
         }
     }
@@ -135,8 +136,8 @@ static uint16_t checksum(struct hs *hs, uint32_t home)
         if (e->home_id != home) {
             continue;
         }
-        for (uint16_t i = 0; i < e->handle.len; i++) {
-            sum += i % 2 == 0 ? (uint64_t)e->handle.octets[i] << 8 : e->handle.octets[i];
+        for (uint16_t i = 0; i < e->handle->len; i++) {
+            sum += i % 2 == 0 ? (uint64_t)e->handle->octets[i] << 8 : e->handle->octets[i];
         }
         sum += (e->pe_id >> 16) + (e->pe_id & 0xffff);
     }

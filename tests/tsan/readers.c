@@ -30,7 +30,8 @@ static void *read_on(void *arg)
             hs_read_begin();
             size_t n = hs_select(hs, pool_handle_of(policy_info_at(p)->name), 8, NULL, NULL, found);
             for (size_t i = 0; i < n; i++) {
-                CHECK(found[i]->user.port == 80 && found[i]->user.addresses[0].octets[0] == 10);
+                CHECK(hs_user(found[i]).port == 80 &&
+                      hs_user(found[i]).addresses[0].octets[0] == 10);
             }
             const struct hs_element *e = hs_find(hs, pool_handle_of(policy_info_at(p)->name), 5);
             CHECK(e == NULL || e->pe_id == 5);

@@ -462,7 +462,7 @@ Test(distribution, lud_deep_lists)
         size_t n = hs_select(hs, pool_handle_of("p"), k, not_divisible, &two, found);
         cr_assert_eq(n, k < 1000 ? k : 1000);
         for (size_t i = 1; i < n; i++) {
-            cr_assert_leq(found[i - 1]->policy.words[0], found[i]->policy.words[0] + 40);
+            cr_assert_leq(hs_policy(found[i - 1]).words[0], hs_policy(found[i]).words[0] + 40);
             cr_assert_eq(found[i]->pe_id % 2, 1);
         }
         hs_read_end();

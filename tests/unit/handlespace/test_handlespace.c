@@ -23,11 +23,11 @@ Test(handlespace, keeps_what_was_registered)
     hs_read_begin();
     const struct hs_element *e = hs_find(hs, pool_handle_of("EchoPool"), 0x12345678);
     cr_assert_not_null(e);
-    cr_assert_eq(e->user.address_count, 2);
-    cr_assert_eq(e->user.addresses[1].octets[0], 0xfd);
-    cr_assert_eq(e->asap.addresses[0].octets[3], 2);
-    cr_assert_eq(e->asap.port, 4711);
-    cr_assert_eq(e->expires.us, at_ms(5100).us);
+    cr_assert_eq(hs_user(e).address_count, 2);
+    cr_assert_eq(hs_user(e).addresses[1].octets[0], 0xfd);
+    cr_assert_eq(hs_asap(e).addresses[0].octets[3], 2);
+    cr_assert_eq(hs_asap(e).port, 4711);
+    cr_assert_eq(hs_expires(e).us, at_ms(5100).us);
     cr_assert_eq(e->registered.us, at_ms(100).us);
     cr_assert_eq(e->owner_ref, 9);
     cr_assert_null(hs_find(hs, pool_handle_of("EchoPool"), 0x12345677));
@@ -78,9 +78,70 @@ Test(handlespace, refuses_invalid_values)
         .protocol = TRANSPORT_OPAQUE, .opaque = (const uint8_t *)"abc", .opaque_len = 3};
     cr_assert_eq(hs_register(hs, pool_handle_of("o"), &pe, -1, 0, at_ms(0)), HS_ADDED);
     hs_read_begin();
-    cr_assert_arr_eq(hs_find(hs, pool_handle_of("o"), 1)->user.opaque, "abc", 3);
+    cr_assert_arr_eq(hs_user(hs_find(hs, pool_handle_of("o"), 1)).opaque, "abc", 3);
     hs_read_end();
     close_hs(hs);
+}
+
+static struct ip_address address_of(uint8_t octet)
+{
+    return (struct ip_address){.family = IP_V4, .octets = {10, 0, 0, octet}};
+}
+
+/* Whatever an element brings comes back, also from the copy that gets another home. */
+static void expect_kept(struct hs *hs, const struct pool_element *pe)
+{
+    const struct hs_element *e = hs_find(hs, pool_handle_of("k"), pe->pe_id);
+    cr_assert_not_null(e);
+    struct transport got[] = {hs_user(e), hs_asap(e)};
+    const struct transport *want[] = {&pe->user, &pe->asap};
+    struct policy policy = hs_policy(e);
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(got[i].protocol, want[i]->protocol);
+        cr_assert_eq(got[i].port, want[i]->port);
+        cr_assert_eq(got[i].use, want[i]->use);
+        cr_assert_eq(got[i].address_count, want[i]->address_count);
+        for (int j = 0; j < got[i].address_count; j++) {
+            cr_assert(ip_address_equal(&got[i].addresses[j], &want[i]->addresses[j]));
+        }
+    }
+    cr_assert_eq(got[0].service_code, pe->user.service_code);
+    cr_assert_eq(got[0].opaque_len, pe->user.opaque_len);
+    cr_assert_arr_eq(got[0].opaque, pe->user.opaque, pe->user.opaque_len);
+    cr_assert_eq(policy.type, pe->policy.type);
+    cr_assert_eq(policy.word_count, pe->policy.word_count);
+    cr_assert_arr_eq(policy.words, pe->policy.words, policy.word_count * sizeof(uint32_t));
+}
+
+Test(handlespace, keeps_all_that_comes)
+{
+    const struct ip_address a[] = {address_of(1), address_of(2), address_of(3)};
+    const struct transport users[] = {
+        {.protocol = TRANSPORT_DCCP,
+         .port = 9,
+         .service_code = 7,
+         .address_count = 2,
+         .addresses = a},
+        {.protocol = TRANSPORT_SCTP, .port = 9, .use = 1, .address_count = 1, .addresses = a},
+        {.protocol = TRANSPORT_OPAQUE, .opaque = (const uint8_t *)"abc", .opaque_len = 3}};
+    for (int i = 0; i < 9; i++) {
+        struct hs *hs = open_hs(&NO_LIMITS);
+        struct pool_element pe = {.pe_id = 1,
+                                  .user = users[i % 3],
+                                  .policy = {.type = i < 3 ? POLICY_RR : POLICY_LUD_DPF,
+                                             .word_count = i < 3 ? 0 : 4,
+                                             .words = {1, 2, 3, 4}},
+                                  .asap = {.protocol = TRANSPORT_SCTP, .port = 4711, .use = 1}};
+        pe.asap.address_count = i == 8 ? 0 : 2;
+        pe.asap.addresses = i < 6 ? a : a + 1; /* for some the user's own */
+        cr_assert_eq(hs_register(hs, pool_handle_of("k"), &pe, -1, 5, at_ms(0)), HS_ADDED);
+        hs_read_begin();
+        expect_kept(hs, &pe);
+        cr_assert_eq(hs_set_home(hs, pool_handle_of("k"), 1, 77, 6), HS_UPDATED);
+        expect_kept(hs, &pe);
+        hs_read_end();
+        close_hs(hs);
+    }
 }
 
 /* policies:P-33, P-34: the pool is as its first element made it. */
@@ -290,10 +351,10 @@ Test(handlespace, cursors_survive_changes)
     const struct hs_element *e;
     while ((e = hs_element_next(hs, &cursor)) != NULL) {
         cr_assert_eq(e->pe_id, n % 50 + 1);
-        cr_assert(pool_handle_equal(e->handle, pool_handle_of(sorted[n / 50])));
+        cr_assert(pool_handle_equal(*e->handle, pool_handle_of(sorted[n / 50])));
         n++;
         char name[32] = {0};
-        memcpy(name, e->handle.octets, e->handle.len);
+        memcpy(name, e->handle->octets, e->handle->len);
         if (n % 2 == 0) {
             (void)hs_deregister(hs, pool_handle_of(name), n % 50 == 0 ? 50 : n % 50);
         }

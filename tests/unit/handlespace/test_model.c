@@ -166,7 +166,7 @@ static void op_expire(struct hs *hs, int64_t now)
         const struct hs_element *e = hs_due(hs, at_ms(now));
         uint32_t id = e != NULL ? e->pe_id : 0;
         uint32_t p = 0;
-        while (e != NULL && !pool_handle_equal(e->handle, pool_handle_of(NAMES[p]))) {
+        while (e != NULL && !pool_handle_equal(*e->handle, pool_handle_of(NAMES[p]))) {
             p++;
         }
         hs_read_end();

@@ -12,11 +12,11 @@ static void check_selection(const char *pool, size_t n, const struct hs_element 
 {
     for (size_t i = 0; i < n; i++) {
         const struct hs_element *e = found[i];
-        cr_assert(pool_handle_equal(e->handle, pool_handle_of(pool)));
-        cr_assert_eq(e->user.port, 80);
-        cr_assert_eq(e->user.addresses[0].octets[0], 10);
-        if (i > 0 && e->policy.type == POLICY_LU) {
-            cr_assert_geq(e->policy.words[0], found[i - 1]->policy.words[0]);
+        cr_assert(pool_handle_equal(*e->handle, pool_handle_of(pool)));
+        cr_assert_eq(hs_user(e).port, 80);
+        cr_assert_eq(hs_user(e).addresses[0].octets[0], 10);
+        if (i > 0 && hs_policy(e).type == POLICY_LU) {
+            cr_assert_geq(hs_policy(e).words[0], hs_policy(found[i - 1]).words[0]);
         }
         for (size_t j = 0; j < i; j++) {
             cr_assert_neq(found[j]->pe_id, e->pe_id);

@@ -15,7 +15,7 @@ static uint32_t distance_of(struct ex *ex, const char *handle, uint32_t pe)
     hs_read_begin();
     const struct hs_element *element = ex_find(ex, handle, pe);
     cr_assert_not_null(element);
-    uint32_t distance = element != NULL ? element->policy.words[2] : 0;
+    uint32_t distance = element != NULL ? hs_policy(element).words[2] : 0;
     hs_read_end();
     return distance;
 }

@@ -84,7 +84,7 @@ Test(enrp_tables, takes_additions)
     cr_assert_eq(ex->changed, 2);
     b.element.user.port = 81;
     ex_update(ex, 1, 1, ENRP_ADD_PE, &b, false);
-    cr_assert_eq(ex_find(ex, "pool", 6)->user.port, 81);
+    cr_assert_eq(hs_user(ex_find(ex, "pool", 6)).port, 81);
     cr_assert_eq(ex_find(ex, "pool", 6)->life_ms, 30000);
     cr_assert_eq(ex->changed, 3);
     ex_free(ex);

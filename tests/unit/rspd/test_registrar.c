@@ -28,10 +28,10 @@ Test(registrar, first_pe_makes_the_pool)
     hs_read_begin();
     const struct hs_element *e = element("web", 7);
     cr_assert_eq(e->home_id, RG_ID);
-    cr_assert_eq(e->asap.protocol, TRANSPORT_SCTP);
-    cr_assert_eq(e->asap.port, 5000);
-    cr_assert_eq(e->asap.use, 0);
-    cr_assert_eq(e->asap.addresses[0].octets[3], PE_HOST);
+    cr_assert_eq(hs_asap(e).protocol, TRANSPORT_SCTP);
+    cr_assert_eq(hs_asap(e).port, 5000);
+    cr_assert_eq(hs_asap(e).use, 0);
+    cr_assert_eq(hs_asap(e).addresses[0].octets[3], PE_HOST);
     cr_assert_eq(e->owner_ref, PE_HOST);
     cr_assert_eq(e->life_ms, 300000);
     struct hs_pool_info pool;
@@ -59,7 +59,7 @@ Test(registrar, other_policy_is_refused)
     say(PE_HOST);
     expect_response(PE_HOST, ASAP_REGISTRATION_RESPONSE, CAUSE_INCONSISTENT_POLICY);
     hs_read_begin();
-    cr_assert_eq(element("web", 7)->policy.words[0], 5);
+    cr_assert_eq(hs_policy(element("web", 7)).words[0], 5);
     hs_read_end();
     cr_assert(!registered("web", 8));
 }
@@ -107,8 +107,8 @@ Test(registrar, re_registration_replaces)
     cr_assert(registered("web", 7));
     hs_read_begin();
     cr_assert_eq(element("web", 7)->owner_ref, 9);
-    cr_assert_eq(element("web", 7)->asap.port, 5001);
-    cr_assert_eq(element("web", 7)->user.port, 80);
+    cr_assert_eq(hs_asap(element("web", 7)).port, 5001);
+    cr_assert_eq(hs_user(element("web", 7)).port, 80);
     hs_read_end();
     rg_assoc_down(b.rg, 9, b.now);
     cr_assert(!registered("web", 7));
@@ -132,7 +132,7 @@ Test(registrar, an_association_over_udp_shows_one_address)
     say(PE_HOST);
     expect_response(PE_HOST, ASAP_REGISTRATION_RESPONSE, 0);
     hs_read_begin();
-    cr_assert_eq(element("web", 8)->user.addresses[0].octets[3], 2);
+    cr_assert_eq(hs_user(element("web", 8)).addresses[0].octets[3], 2);
     hs_read_end();
     pe->user.addresses = said + 2;
     say(PE_HOST);
@@ -161,9 +161,9 @@ Test(registrar, addresses_must_be_the_associations)
     say(PE_HOST);
     expect_response(PE_HOST, ASAP_REGISTRATION_RESPONSE, 0);
     hs_read_begin();
-    cr_assert_eq(element("web", 7)->user.address_count, 1);
-    cr_assert_eq(element("web", 7)->user.addresses[0].octets[3], 11);
-    cr_assert_eq(element("web", 7)->asap.address_count, 2);
+    cr_assert_eq(hs_user(element("web", 7)).address_count, 1);
+    cr_assert_eq(hs_user(element("web", 7)).addresses[0].octets[3], 11);
+    cr_assert_eq(hs_asap(element("web", 7)).address_count, 2);
     hs_read_end();
     pe = prepare_pe("web", 8, PE_HOST);
     pe->user.protocol = TRANSPORT_SCTP;
@@ -182,8 +182,8 @@ Test(registrar, addresses_must_be_the_associations)
     say(PE_HOST);
     expect_response(PE_HOST, ASAP_REGISTRATION_RESPONSE, 0);
     hs_read_begin();
-    cr_assert_eq(element("web", 9)->user.address_count, 1);
-    cr_assert_eq(element("web", 9)->user.addresses[0].octets[0], 10);
+    cr_assert_eq(hs_user(element("web", 9)).address_count, 1);
+    cr_assert_eq(hs_user(element("web", 9)).addresses[0].octets[0], 10);
     hs_read_end();
     pe = prepare_pe("web", 10, PE_HOST);
     pe->user.protocol = TRANSPORT_SCTP;
@@ -200,7 +200,7 @@ Test(registrar, local_association)
     expect_response(LOCAL_ASSOC, ASAP_REGISTRATION_RESPONSE, 0);
     hs_read_begin();
     cr_assert_eq(element("web", 7)->life_ms, -1);
-    cr_assert_eq(element("web", 7)->asap.protocol, TRANSPORT_NONE);
+    cr_assert_eq(hs_asap(element("web", 7)).protocol, TRANSPORT_NONE);
     hs_read_end();
     rg_assoc_down(b.rg, LOCAL_ASSOC, b.now);
     cr_assert(registered("web", 7));

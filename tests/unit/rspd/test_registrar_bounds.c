@@ -311,12 +311,12 @@ Test(bounds, order_of_proven_addresses)
     expect_response(PE_HOST, ASAP_REGISTRATION_RESPONSE, 0);
     hs_read_begin();
     const struct hs_element *e = hs_find(b.hs, pool_handle_of("web"), 7);
-    cr_assert_eq(e->user.address_count, 2);
-    cr_assert_eq(e->user.addresses[0].octets[3], 4);
-    cr_assert_eq(e->user.addresses[1].octets[3], 3);
+    cr_assert_eq(hs_user(e).address_count, 2);
+    cr_assert_eq(hs_user(e).addresses[0].octets[3], 4);
+    cr_assert_eq(hs_user(e).addresses[1].octets[3], 3);
     e = hs_find(b.hs, pool_handle_of("web"), 8);
-    cr_assert_eq(e->user.address_count, 2);
-    cr_assert_eq(e->user.addresses[1].octets[0], 169);
+    cr_assert_eq(hs_user(e).address_count, 2);
+    cr_assert_eq(hs_user(e).addresses[1].octets[0], 169);
     hs_read_end();
 }
 

@@ -18,7 +18,7 @@ static void on_registered(void *ctx, const struct hs_element *element, struct tm
 {
     (void)ctx;
     (void)now;
-    told_distance = element->policy.words[element->policy.word_count - 1];
+    told_distance = hs_policy(element).words[hs_policy(element).word_count - 1];
 }
 
 static void open_measuring(void)
@@ -44,8 +44,8 @@ static uint32_t distance_of(uint32_t type, uint8_t words, const char *handle, ui
     hs_read_begin();
     const struct hs_element *element = hs_find(b.hs, pool_handle_of(handle), 7);
     cr_assert_not_null(element);
-    uint32_t distance = element != NULL ? element->policy.words[words - 1] : 0;
-    uint32_t load = element != NULL ? element->policy.words[0] : 0;
+    uint32_t distance = element != NULL ? hs_policy(element).words[words - 1] : 0;
+    uint32_t load = element != NULL ? hs_policy(element).words[0] : 0;
     hs_read_end();
     cr_assert_eq(load, 0x10000000);
     cr_assert_eq(told_distance, distance);

@@ -17,7 +17,7 @@ static void on_registered(void *ctx, const struct hs_element *element, struct tm
     told_peers.registered++;
     told_peers.pe_id = element->pe_id;
     told_peers.home_id = element->home_id;
-    told_peers.there = hs_find(b.hs, element->handle, element->pe_id) != NULL;
+    told_peers.there = hs_find(b.hs, *element->handle, element->pe_id) != NULL;
 }
 
 static void on_removed(void *ctx, const struct hs_element *element, bool by_itself,
@@ -117,28 +117,41 @@ Test(told, disputes)
     cr_assert_eq(told_peers.registered, before + 1);
 }
 
+/* As another registrar may have told us of it. */
+static const struct hs_element *told_of(const struct pool_element *pe)
+{
+    struct pool_handle handle = pool_handle_of("web");
+    (void)hs_register(b.hs, handle, pe, -1, 0, b.now);
+    const struct hs_element *element = hs_find(b.hs, handle, pe->pe_id);
+    cr_assert_not_null(element);
+    return element;
+}
+
 /* enrp:E-88: an element that is suggested is asked, once for its host and second. */
 Test(told, suggestions)
 {
     struct ip_address address = host_address(PE_HOST);
-    struct hs_element element = {
-        .handle = pool_handle_of("web"),
+    struct pool_element pe = {
         .pe_id = 7,
         .home_id = 9,
+        .user = {.protocol = TRANSPORT_TCP, .port = 80, .address_count = 1, .addresses = &address},
+        .policy = {.type = POLICY_RR},
         .asap = {
             .protocol = TRANSPORT_SCTP, .port = 5000, .address_count = 1, .addresses = &address}};
-    rg_suggested(b.rg, &element, b.now);
+    const struct hs_element *element = told_of(&pe);
+    rg_suggested(b.rg, element, b.now);
     cr_assert(told(PE_HOST));
     cr_assert_eq(b.reply.type, ASAP_ENDPOINT_KEEP_ALIVE);
     cr_assert_eq(b.reply.flags, ASAP_FLAG);
     cr_assert_eq(b.reply.pe_id, 7);
-    rg_suggested(b.rg, &element, b.now);
+    rg_suggested(b.rg, element, b.now);
     cr_assert(silent());
     pass_ms(1000);
-    rg_suggested(b.rg, &element, b.now);
+    rg_suggested(b.rg, element, b.now);
     cr_assert(told(PE_HOST));
-    element.asap.address_count = 0;
+    pe.asap.address_count = 0;
+    element = told_of(&pe);
     pass_ms(1000);
-    rg_suggested(b.rg, &element, b.now);
+    rg_suggested(b.rg, element, b.now);
     cr_assert(silent());
 }
