@@ -212,6 +212,15 @@ void request_free(struct sd *sd)
     sd->request = NULL;
 }
 
+/** In a child of fork(): the descriptor alone. */
+void request_child_close(struct sd *sd)
+{
+    const struct request *q = (const struct request *)sd->request;
+    if (q->daemon_fd >= 0) {
+        (void)close(q->daemon_fd);
+    }
+}
+
 /** A request and the beginning of its message, of `size` octets, malloc'd. 0 or -errno. */
 static int make(enum request_kind kind, enum lp_type type, const void *handle, size_t size,
                 struct request **ret, struct lp_writer *w)

@@ -312,6 +312,17 @@ ssize_t channel_recv(struct channel *ch, void *buffer, size_t size, struct chann
                                           : tcp_recv(ch, buffer, size, ret);
 }
 
+ssize_t channel_look(struct channel *ch, struct channel_in *ret)
+{
+    uint8_t room[2048]; /* for a piece of a control message over SCTP */
+    *ret = (struct channel_in){.kind = CHANNEL_DATA};
+    if (ch->protocol == TRANSPORT_TCP) {
+        return channel_recv(ch, room, 0, ret);
+    }
+    int r = sctp_next_is_data(ch);
+    return r == 0 ? channel_recv(ch, room, sizeof(room), ret) : r > 0 ? 0 : r;
+}
+
 bool channel_ready(const struct channel *ch)
 {
     return ch->protocol == TRANSPORT_TCP && tcp_ready(ch);

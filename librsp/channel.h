@@ -84,6 +84,11 @@ bool channel_queued(const struct channel *ch);
  * -errno.
  */
 ssize_t channel_recv(struct channel *ch, void *buffer, size_t size, struct channel_in *ret);
+/**
+ * As channel_recv(), but data stay where they are: 0 with CHANNEL_DATA says that some are there.
+ */
+ssize_t channel_look(struct channel *ch, struct channel_in *ret);
+
 /** Something was read ahead that channel_recv() can give without asking the kernel. */
 bool channel_ready(const struct channel *ch);
 
@@ -110,6 +115,8 @@ void sctp_parameters(int fd, struct rserpool_session_parameters *ret);
 int sctp_connect_to(int fd, const struct lp_pe *pe);
 /** Further addresses of a socket that is bound to the first of them (packed). */
 int sctp_bind_more(int fd, const struct sockaddr *addrs, int count);
+/** What comes next: 1: user data; 0: something else; -errno. */
+int sctp_next_is_data(struct channel *ch);
 ssize_t sctp_recv_message(struct channel *ch, void *buffer, size_t size, struct channel_in *ret);
 int sctp_send_message(struct channel *ch, const void *data, size_t len, uint32_t ppid_n16,
                       uint16_t stream, uint32_t ttl_ms, bool unordered);

@@ -218,6 +218,28 @@ static void read_info(struct msghdr *msg, struct channel *ch)
     }
 }
 
+int sctp_next_is_data(struct channel *ch)
+{
+    union {
+        struct cmsghdr head;
+        uint8_t octets[CMSG_SPACE(sizeof(struct sctp_rcvinfo)) + 64];
+    } control;
+    uint8_t octet;
+    struct iovec iov = {.iov_base = &octet, .iov_len = 1};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = &control,
+                         .msg_controllen = sizeof(control.octets)};
+    ssize_t n = recvmsg(ch->fd, &msg, MSG_DONTWAIT | MSG_PEEK);
+    if (n < 0) {
+        return errno == EINTR                        ? -EAGAIN
+               : errno == ENOTCONN || errno == EPIPE ? -ECONNRESET
+                                                     : -errno;
+    }
+    read_info(&msg, ch);
+    return n > 0 && (msg.msg_flags & MSG_NOTIFICATION) == 0 && ch->ppid != CONTROL_PPID;
+}
+
 /** One piece from the kernel; > 0, 0 at the end, -errno. */
 static ssize_t receive(struct channel *ch, void *buffer, size_t size, int *ret_flags)
 {

@@ -125,6 +125,11 @@ static ssize_t peer_try(struct sd *sd, struct peer *peer, const struct into *int
         if (n != 0) {
             return n;
         }
+        if (peer->error != 0) {
+            n = peer->error;
+            peer->error = 0;
+            return n;
+        }
         if (peer->ended) {
             return 0;
         }
@@ -282,26 +287,6 @@ rsp_recvmsg(int fd, void *buffer, size_t size, struct rsp_sndrcvinfo *info,
     return ret_size(n);
 }
 
-RSP_PUBLIC ssize_t rsp_recvfullmsg(int fd, void *buffer, size_t size, struct rsp_sndrcvinfo *info,
-                                   int *msg_flags, int timeout)
-{
-    struct tm_us deadline = deadline_of(timeout);
-    int in = msg_flags != NULL ? *msg_flags : 0;
-    int flags = 0;
-    size_t got = 0;
-    ssize_t n;
-    do {
-        flags = in;
-        n = rsp_recvmsg(fd, (uint8_t *)buffer + got, size - got, info, &flags,
-                        time_left_ms(deadline, -1));
-        got += n > 0 ? (size_t)n : 0;
-    } while (n > 0 && (flags & MSG_EOR) == 0 && got < size);
-    if (msg_flags != NULL) {
-        *msg_flags = flags;
-    }
-    return n <= 0 && got == 0 ? n : (ssize_t)got;
-}
-
 RSP_PUBLIC ssize_t rsp_recv(int fd, void *buffer, size_t size, int flags)
 {
     int out = 0;
@@ -423,11 +408,50 @@ static void after_send(struct sd *sd, struct peer *peer)
     }
 }
 
+/** Unread octets would make the kernel break the connection instead of closing it. */
+static void drain(const struct channel *ch)
+{
+    uint8_t rest[4096];
+    for (int i = 0; ch->fd >= 0 && i < 256; i++) {
+        if (recv(ch->fd, rest, sizeof(rest), MSG_DONTWAIT) <= 0) {
+            return;
+        }
+    }
+}
+
+/** What a session has still to send gets a short while. */
+static void linger(struct channel *ch)
+{
+    struct tm_us deadline = tm_add_ms(now_us(), CLOSE_FLUSH_MS);
+    while (ch->fd >= 0 && channel_flush(ch) == -EAGAIN && !tm_due(deadline, now_us())) {
+        struct pollfd p = {.fd = ch->fd, .events = POLLOUT};
+        if (poll(&p, 1, time_left_ms(deadline, -1)) <= 0 || (p.revents & POLLERR) != 0) {
+            return;
+        }
+    }
+    drain(ch);
+}
+
+/** A user's connection ends in order. */
+static void part(struct sd *sd)
+{
+    int error = 0;
+    struct channel *ch = user_channel(sd, &error);
+    if (ch != NULL) {
+        linger(ch);
+        sd_unwatch(sd, ch->fd);
+        channel_close(ch, false);
+    }
+}
+
 /** RSP_SEND_EOF, RSP_SEND_ABORT. */
 static int end_session(struct sd *sd, rserpool_session_t session, bool abort)
 {
     int error = 0;
     if (sd->kind == SD_USER) {
+        if (!abort) {
+            part(sd);
+        }
         user_end(sd);
         return 0;
     }
@@ -588,46 +612,10 @@ RSP_PUBLIC ssize_t rsp_send_cookie(int fd, const unsigned char *cookie, size_t s
 /* --- closing ------------------------------------------------------------------------------------
  */
 
-/** Unread octets would make the kernel break the connection instead of closing it. */
-static void drain(const struct channel *ch)
-{
-    uint8_t rest[4096];
-    for (int i = 0; ch->fd >= 0 && i < 256; i++) {
-        if (recv(ch->fd, rest, sizeof(rest), MSG_DONTWAIT) <= 0) {
-            return;
-        }
-    }
-}
-
-/** What a session has still to send gets a short while. */
-static void linger(struct sd *sd)
-{
-    struct tm_us deadline = tm_add_ms(now_us(), CLOSE_FLUSH_MS);
-    struct channel *ch = &sd->peer->ch;
-    while (ch->fd >= 0 && channel_flush(ch) == -EAGAIN && !tm_due(deadline, now_us())) {
-        struct pollfd p = {.fd = ch->fd, .events = POLLOUT};
-        if (poll(&p, 1, time_left_ms(deadline, -1)) <= 0 || (p.revents & POLLERR) != 0) {
-            return;
-        }
-    }
-    drain(ch);
-}
-
 static void close_user(struct sd *sd, bool tell)
 {
-    int error = 0;
-    struct channel *ch = user_channel(sd, &error);
-    struct tm_us deadline = tm_add_ms(now_us(), CLOSE_FLUSH_MS);
-    while (tell && ch != NULL && channel_flush(ch) == -EAGAIN && !tm_due(deadline, now_us())) {
-        struct pollfd p = {.fd = ch->fd, .events = POLLOUT};
-        if (poll(&p, 1, time_left_ms(deadline, -1)) <= 0 || (p.revents & POLLERR) != 0) {
-            break;
-        }
-    }
-    if (tell && ch != NULL) {
-        drain(ch);
-        sd_unwatch(sd, ch->fd);
-        channel_close(ch, false);
+    if (tell) {
+        part(sd);
     }
     user_free(sd);
 }
@@ -651,7 +639,7 @@ static int close_as(int fd, bool tell)
             int len = control_write_end(end, sizeof(end));
             (void)channel_send(&sd->peer->ch, end, (size_t)len, htonl(CONTROL_PPID), 0, 0, false,
                                true);
-            linger(sd);
+            linger(&sd->peer->ch);
             sd->peer->ended = true;
         }
         peer_free(sd->peer, false, !tell);

@@ -86,6 +86,33 @@ int peer_control(struct sd *sd, struct peer *peer, const struct channel_in *in)
     return r; /* the rest is for users */
 }
 
+bool peer_has_news(struct sd *sd)
+{
+    struct peer *peer = sd->peer;
+    struct channel_in in;
+    ssize_t n = 0;
+    if (!peer->ended) {
+        peer_want_out(sd, peer, channel_flush(&peer->ch) == -EAGAIN);
+    }
+    while (n == 0 && sd->notices == NULL && peer->echo == NULL && !peer->ended) {
+        n = channel_look(&peer->ch, &in);
+        if (n == 0 && in.kind == CHANNEL_DATA) {
+            break;
+        }
+        if (n == 0 && in.kind == CHANNEL_END) {
+            peer->ended = true;
+        } else if (n == 0) {
+            n = peer_control(sd, peer, &in);
+        }
+        if (n < 0 && n != -EAGAIN) {
+            peer->error = (int)n;
+        }
+    }
+    sd_ready(sd, sd->notices != NULL || peer->echo != NULL || peer->ended || peer->error != 0 ||
+                     channel_ready(&peer->ch));
+    return n != -EAGAIN;
+}
+
 void peer_want_out(struct sd *sd, struct peer *peer, bool on)
 {
     if (on != peer->wants_out && peer->ch.fd >= 0) {

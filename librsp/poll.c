@@ -20,12 +20,17 @@ static short look(struct sd *sd, short events)
     struct channel *ch = NULL;
     if (sd->kind == SD_USER) {
         user_work(sd);
+    }
+    bool news = poll(&p, 1, 0) > 0;
+    if (sd->kind == SD_USER) {
+        news = news && user_has_news(sd);
         ch = user_channel(sd, &error);
     } else if (sd->kind == SD_PEER) {
+        news = news && peer_has_news(sd);
         ch = sd->peer->ch.fd >= 0 ? &sd->peer->ch : NULL;
         error = ch == NULL ? -EPIPE : 0;
     }
-    if (poll(&p, 1, 0) > 0 && (sd->kind != SD_USER || user_has_news(sd))) {
+    if (news) {
         found |= events & (POLLIN | POLLRDNORM);
     }
     if ((events & POLLOUT) != 0) {

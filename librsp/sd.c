@@ -44,12 +44,12 @@ static void after_fork_parent(void)
 /** What lies behind a descriptor, closed without a word: all of it is the parent's. */
 static void child_close(struct sd *sd)
 {
-    extern void server_child_close(struct sd * sd);
-    extern void user_child_close(struct sd * sd);
     if (sd->kind == SD_SERVER && sd->server != NULL) {
         server_child_close(sd);
     } else if (sd->kind == SD_USER && sd->user != NULL) {
         user_child_close(sd);
+    } else if (sd->kind == SD_REQUEST && sd->request != NULL) {
+        request_child_close(sd);
     } else if (sd->kind == SD_PEER && sd->peer != NULL && sd->peer->ch.fd >= 0) {
         (void)close(sd->peer->ch.fd);
     }

@@ -46,6 +46,7 @@ struct peer {
     uint32_t tag;
     bool heard;     /* a message or an echo has been taken */
     bool ended;     /* the user has gone */
+    int error;      /* how the connection has broken, until it is told */
     bool listed;    /* in the server's list of those with something read ahead */
     bool wants_out; /* EPOLLOUT is asked for */
     uint8_t *echo;  /* the state brought along, until the program takes it */
@@ -140,13 +141,15 @@ int user_control(struct sd *sd, const struct channel_in *in);
 /** Keeps what is sent until a cookie covers it. */
 void user_sent(struct sd *sd, const void *data, size_t len, uint32_t ppid, uint16_t stream);
 uint32_t user_pe_id(const struct sd *sd);
+/** Counts the session's connections. */
+unsigned user_connections(const struct sd *sd);
 /** What the session wants to hear of the set, after a message that did not fit (or did). */
 void user_want_out(struct sd *sd, bool on);
 /** The session is over, says the program. */
 void user_end(struct sd *sd);
 /** The options of the socket have changed. */
 void user_options(struct sd *sd);
-/** Whether a receive function would say something, as far as can be seen without reading. */
+/** Whether a receive function would say something: what is not the program's is taken. */
 bool user_has_news(struct sd *sd);
 /** An error that is to be told once: 0, or -errno, and it is told. */
 int user_told(struct sd *sd);
@@ -154,6 +157,7 @@ int user_told(struct sd *sd);
 /* In a child of fork(): the descriptors behind one, closed without a word. */
 void user_child_close(struct sd *sd);
 void server_child_close(struct sd *sd);
+void request_child_close(struct sd *sd);
 
 /* pe.c */
 void server_free(struct sd *sd, bool tell);
@@ -167,6 +171,8 @@ struct peer *server_next(struct sd *sd);
 void server_again(struct sd *sd, struct peer *peer);
 void peer_want_out(struct sd *sd, struct peer *peer, bool on);
 int peer_control(struct sd *sd, struct peer *peer, const struct channel_in *in);
+/** As user_has_news(), of an accepted session. */
+bool peer_has_news(struct sd *sd);
 
 /* basic.c */
 void request_free(struct sd *sd);

@@ -200,6 +200,16 @@ static enum machine_event read_answer(struct sd *sd, int *ret_value)
     return event;
 }
 
+/** While nothing is asked: late answers are passed over, and a daemon that has gone is left. */
+static void pass_over_answers(struct sd *sd)
+{
+    int value;
+    if (sd->user->daemon_fd >= 0) {
+        sd->user->request++;
+        (void)read_answer(sd, &value);
+    }
+}
+
 /* --- what the machine wants ---------------------------------------------------------------------
  */
 
@@ -233,6 +243,7 @@ static enum machine_event greet(struct sd *sd, int *ret_value)
 {
     struct user *u = sd->user;
     u->avoid = 0;
+    u->connections++;
     daemon_close(sd);
     int r = sd_rewatch(sd, u->ch.fd, EPOLLIN, SD_TAG_DATA);
     r = r == 0 ? replay_greet(sd) : r;
@@ -307,7 +318,7 @@ static void update_ready(struct sd *sd)
 {
     struct user *u = sd->user;
     sd_ready(sd, sd->notices != NULL || u->pending_error != 0 || u->m.state == MACHINE_ENDED ||
-                     u->m.state == MACHINE_FAILED ||
+                     u->m.state == MACHINE_FAILED || u->m.state == MACHINE_DOWN ||
                      (u->m.state == MACHINE_ACTIVE && channel_ready(&u->ch)));
 }
 
@@ -352,7 +363,11 @@ void user_work(struct sd *sd)
                 feed(sd, event, value);
             }
             break;
+        case MACHINE_WAITING:
+            pass_over_answers(sd);
+            break;
         case MACHINE_CONNECTING:
+            pass_over_answers(sd);
             value = channel_connected(&u->ch);
             if (value != 0) {
                 feed(sd, value > 0 ? MACHINE_EV_OPENED : MACHINE_EV_REFUSED, value);
@@ -461,6 +476,11 @@ int user_control(struct sd *sd, const struct channel_in *in)
 uint32_t user_pe_id(const struct sd *sd)
 {
     return sd->user->m.state == MACHINE_ACTIVE ? sd->user->current.pe_id : 0;
+}
+
+unsigned user_connections(const struct sd *sd)
+{
+    return sd->user->connections;
 }
 
 void user_want_out(struct sd *sd, bool on)
@@ -626,7 +646,6 @@ RSP_PUBLIC int rsp_has_cookie(int fd)
 void user_end(struct sd *sd)
 {
     struct user *u = sd->user;
-    (void)channel_flush(&u->ch);
     cut(sd);
     daemon_close(sd);
     u->m.state = MACHINE_ENDED;
@@ -643,9 +662,38 @@ int user_told(struct sd *sd)
     return error;
 }
 
+/** Something else than data has come; whether it goes on. */
+static bool take_control(struct sd *sd, ssize_t n, const struct channel_in *in)
+{
+    int r = n == 0 && in->kind == CHANNEL_CONTROL ? user_control(sd, in) : (int)n;
+    if (r == -EAGAIN) {
+        return false;
+    }
+    if (r != 0 || in->kind == CHANNEL_END) {
+        user_lost(sd, r);
+    }
+    return true;
+}
+
 bool user_has_news(struct sd *sd)
 {
-    struct user *u = sd->user;
-    struct pollfd p = {.fd = u->ch.fd, .events = POLLIN};
-    return sd->ready_on || (u->m.state == MACHINE_ACTIVE && poll(&p, 1, 0) > 0);
+    const struct user *u = sd->user;
+    for (;;) {
+        struct channel_in in;
+        int error = 0;
+        user_work(sd);
+        struct channel *ch = user_channel(sd, &error);
+        if (sd->notices != NULL || u->pending_error != 0 || (ch == NULL && error != -EAGAIN)) {
+            return true;
+        }
+        if (ch == NULL) {
+            return false;
+        }
+        ssize_t n = channel_look(ch, &in);
+        if ((n == 0 && in.kind == CHANNEL_DATA) || !take_control(sd, n, &in)) {
+            user_want_out(sd, channel_queued(ch));
+            update_ready(sd);
+            return n == 0;
+        }
+    }
 }

@@ -13,6 +13,7 @@ struct user {
     struct channel ch;
     int daemon_fd, timer_fd; /* -1: none */
     bool watching_out;
+    unsigned connections; /* that there have been */
     unsigned stale_ms;
     /* the question in hand */
     uint32_t request;

@@ -133,14 +133,12 @@ struct rserpool_session_parameters {
 #define RSP_SO_RETRY_MAX       7 /* … up to this; 2000 */
 #define RSP_SO_GIVE_UP         8 /* ms without any server until the session fails; 0: never */
 #define RSP_SO_REPLAY                                                                              \
-    9                            /* bytes of what was sent since the last cookie that are kept and \
-                                    sent again to the next server; default 1 MiB on SOCK_STREAM, 0 \
-                                    (none) on SOCK_SEQPACKET */
-#define RSP_SO_UNSEALED       10 /* 1: cookies as they are, for a pool with rsplib's servers */
-#define RSP_SO_COOKIE_MAX_AGE 11 /* s that a cookie of this server is good for; 0: the daemon's */
-#define RSP_SO_MESSAGE_MAX    12 /* bytes of the longest message; 64 MiB */
-#define RSP_SO_SEND_BUFFER    13 /* bytes that wait for the network before a send waits; 256 KiB */
-#define RSP_SO_PE_ID          14 /* before rsp_register(): the id wanted; after it: the id */
+    9                         /* bytes of what was sent since the last cookie that are kept and    \
+                                 sent again to the next server; default 1 MiB on SOCK_STREAM, 0    \
+                                 (none) on SOCK_SEQPACKET */
+#define RSP_SO_MESSAGE_MAX 12 /* bytes of the longest message; 64 MiB */
+#define RSP_SO_SEND_BUFFER 13 /* bytes that wait for the network before a send waits; 256 KiB */
+#define RSP_SO_PE_ID       14 /* before rsp_register(): the id wanted; after it: the id */
 
 /** Flags of rsp_forcefailover(). */
 #define FFF_NONE        0x0
@@ -406,7 +404,10 @@ ssize_t rsp_recvmsg(int sd, void *buffer, size_t size, struct rsp_sndrcvinfo *in
 /**
  * Receive a whole message.
  *
- * As rsp_recvmsg(), but puts the parts together.
+ * As rsp_recvmsg(), but puts the parts together. On a SOCK_SEQPACKET server the other sessions wait
+ * until a message has come whole. A message that is cut off, because its session has ended or has
+ * gone to another server, is dropped; time that is up in the middle gives what has come, without
+ * MSG_EOR, and the rest follows.
  * @param sd        a session socket
  * @param buffer    room for the whole message
  * @param size      its length

@@ -30,7 +30,7 @@ def host(world):
 def test_sessions_go_to_another_server(host, kind):
     first = host.start(*SERVERS[kind], name="first")
     host.wait_pes("hello.tcp", 1)
-    client = host.start(CLIENT, "count", "hello", 20, 12, 100, name="client")
+    client = host.start(CLIENT, "count", "hello", 20, 40, 100, name="client")
     rsp.wait_until(lambda: len(host.run("ss", "-Htn", "state", "established").stdout.splitlines())
                    >= 40, 10, "the sessions")
     host.start(*SERVERS[kind], name="second")
