@@ -135,8 +135,8 @@ static void select_one(const struct selection *s, struct hs *hs, struct ag_answe
     enum fit fit = e != NULL ? fits(s, e) : FIT_AVOIDED;
     if (fit == FIT_OK) {
         add_pick(s, e, ret);
-    } else if (e != NULL) {
-        ret->result = error_of(fit);
+    } else {
+        ret->result = error_of(fit); /* not there: whatever the others are like */
     }
 }
 
