@@ -26,6 +26,7 @@ struct fx *fx_new(void (*adjust)(struct ag_settings *))
 void fx_free(struct fx *fx)
 {
     fx_drop(fx);
+    fx_check(fx);
     ag_free(fx->ag);
     outbox_done(&fx->box);
     free(fx);
@@ -54,9 +55,79 @@ void fx_host(struct fx *fx, const char *a, const char *b)
     ag_host_addresses(fx->ag, list, n, fx->now);
 }
 
+/* Pools by bucket, with what hangs on them, and those that may go in the order of their use. */
+static void check_pools(const struct ag *ag)
+{
+    uint32_t pools = 0;
+    uint32_t listed = 0;
+    uint32_t locals = 0;
+    uint32_t waiters = 0;
+    for (uint32_t b = 0; b < AG_BUCKETS; b++) {
+        for (const struct ag_pool *p = ag->pool_buckets[b]; p != NULL; p = p->hash_next) {
+            pools++;
+            listed += p->listed ? 1 : 0;
+            cr_assert_eq(ag_pool_find(ag, p->handle), p);
+            cr_assert_not(p->listed && (p->locals != NULL || p->waiters != NULL || p->asking),
+                          "a pool in use may be thrown out");
+            for (const struct ag_local *l = p->locals; l != NULL; l = l->pool_next) {
+                locals += l->pool == p ? 1 : 0;
+            }
+            for (const struct ag_waiter *w = p->waiters; w != NULL; w = w->pool_next) {
+                waiters += w->pool == p ? 1 : 0;
+            }
+        }
+    }
+    cr_assert_eq(pools, ag->pool_count);
+    cr_assert_eq(pools, ag->mark_count[AG_MARK_POOL]);
+    cr_assert_eq(locals, ag->local_count);
+    cr_assert_eq(waiters, ag->waiter_count);
+    const struct ag_pool *older = NULL;
+    for (const struct ag_pool *p = ag->oldest_pool; p != NULL; older = p, p = p->newer) {
+        cr_assert(p->listed && p->older == older);
+        listed--;
+    }
+    cr_assert(ag->newest_pool == older && listed == 0);
+}
+
+static void check_elements(const struct ag *ag)
+{
+    uint32_t n = 0;
+    for (uint32_t slot = 0; slot < ag->local_slots; slot++) {
+        const struct ag_local *l = ag->locals[slot];
+        if (l != NULL) {
+            n++;
+            cr_assert(l->slot == slot && ag_local_find(ag, l->pe.pe_id) == l);
+            cr_assert_eq(ag_mark_find(ag, AG_MARK_OWN, l->pe.handle, l->pe.pe_id), l->mark);
+        }
+    }
+    cr_assert(n == ag->local_count && n == ag->mark_count[AG_MARK_OWN]);
+    n = 0;
+    const struct ag_suspect *older = NULL;
+    for (const struct ag_suspect *s = ag->oldest_suspect; s != NULL; older = s, s = s->newer) {
+        n++;
+        cr_assert_eq(s->older, older);
+        cr_assert(older == NULL || !tm_before(s->failed_at, older->failed_at));
+        cr_assert_eq(ag_suspect_find(ag, s->handle, s->pe_id), s);
+        cr_assert_eq(ag_mark_find(ag, AG_MARK_SUSPECT, s->handle, s->pe_id), s->mark);
+    }
+    cr_assert_eq(ag->newest_suspect, older);
+    cr_assert(n == ag->suspect_count && n == ag->mark_count[AG_MARK_SUSPECT]);
+}
+
+void fx_check(struct fx *fx)
+{
+    const struct ag *ag = fx->ag;
+    check_pools(ag);
+    check_elements(ag);
+    cr_assert_eq(ag->timers.reserved,
+                 AG_REGISTRARS_MAX + 1 + 2 * ag->pool_count + ag->local_count + ag->suspect_count);
+    cr_assert_eq(fx->box.cause, fx->cause, "what led to this call is named by later ones");
+}
+
 static void pull(struct fx *fx)
 {
     struct action *action;
+    fx_check(fx);
     while ((action = outbox_take(&fx->box)) != NULL) {
         *fx->last = action;
         fx->last = &action->next;

@@ -14,6 +14,7 @@ struct fx {
     struct outbox box;
     struct ag *ag;
     struct tm_us now;
+    uint64_t cause;               /* what the test has said in the outbox: it stays */
     struct action *first, **last; /* taken from the outbox, not yet looked at */
     struct asap_message msg;      /* of the last action_message() */
     struct asap_message out;
@@ -23,6 +24,8 @@ struct fx {
 /** Profile lan with settings changed by `adjust` (may be NULL). */
 struct fx *fx_new(void (*adjust)(struct ag_settings *));
 void fx_free(struct fx *fx);
+/** Lists, tables, counters and room for timers agree; said whenever actions are taken out. */
+void fx_check(struct fx *fx);
 
 struct ip_address fx_ip(const char *text);
 void fx_host(struct fx *fx, const char *a, const char *b);

@@ -208,9 +208,8 @@ Test(agent_quarantine, events_are_chained)
 {
     struct fx *fx = fx_new(NULL);
     (void)with_pool(fx, 2);
-    fx->box.cause = 4711;
+    fx->box.cause = fx->cause = 4711;
     ag_report(fx->ag, web(), 1, -ETIMEDOUT, fx->now);
-    cr_assert_eq(fx->box.cause, 4711);
     struct action *a = fx_next(fx, ACTION_EVENT);
     cr_assert(a->event.kind == EVENT_PE_UNREACHABLE && a->event.cause == 4711);
     uint64_t id = a->event.id;
