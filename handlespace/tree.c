@@ -168,5 +168,5 @@ void *tree_run_at(const struct tree_node *node, unsigned from, unsigned to, uint
         before += i < from ? counts[i] : 0;
         count += i < from ? 0 : counts[i];
     }
-    return tree_at(node, before + (uint32_t)(turn % count), NULL);
+    return count > 0 ? tree_at(node, before + (uint32_t)(turn % count), NULL) : NULL;
 }

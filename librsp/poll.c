@@ -31,7 +31,7 @@ static short look(struct sd *sd, short events)
         error = ch == NULL ? -EPIPE : 0;
     }
     if (news) {
-        found |= events & (POLLIN | POLLRDNORM);
+        found = (short)(found | (events & (POLLIN | POLLRDNORM)));
     }
     if ((events & POLLOUT) != 0) {
         struct pollfd out = {.fd = ch != NULL ? ch->fd : -1, .events = POLLOUT};
@@ -67,13 +67,13 @@ static int round_of(struct pollfd *fds, unsigned n, struct pollfd *wait, bool *r
     for (unsigned i = 0; i < n; i++) {
         struct sd *sd = fds[i].fd >= 0 ? sd_get(fds[i].fd) : NULL;
         fds[i].revents = 0;
-        wait[2 * i + 1] = (struct pollfd){.fd = -1};
+        wait[2 * (size_t)i + 1] = (struct pollfd){.fd = -1};
         if (sd == NULL) {
-            wait[2 * i] = (struct pollfd){.fd = fds[i].fd, .events = fds[i].events};
+            wait[2 * (size_t)i] = (struct pollfd){.fd = fds[i].fd, .events = fds[i].events};
             continue;
         }
         fds[i].revents = look(sd, fds[i].events);
-        substitute(sd, fds[i].events, &wait[2 * i], &wait[2 * i + 1]);
+        substitute(sd, fds[i].events, &wait[2 * (size_t)i], &wait[2 * (size_t)i + 1]);
         *ret_slices |= (fds[i].events & POLLOUT) != 0;
         count += fds[i].revents != 0;
         sd_put(sd);
@@ -86,12 +86,12 @@ static int others(struct pollfd *fds, unsigned n, const struct pollfd *wait)
 {
     int count = 0;
     for (unsigned i = 0; i < n; i++) {
-        bool ours = wait[2 * i].fd != fds[i].fd || wait[2 * i + 1].fd >= 0;
+        bool ours = wait[2 * (size_t)i].fd != fds[i].fd || wait[2 * (size_t)i + 1].fd >= 0;
         struct sd *sd = !ours && fds[i].fd >= 0 ? sd_get(fds[i].fd) : NULL;
         if (sd != NULL) {
             sd_put(sd);
         } else if (!ours) {
-            fds[i].revents = wait[2 * i].revents;
+            fds[i].revents = wait[2 * (size_t)i].revents;
             count += fds[i].revents != 0;
         }
     }

@@ -49,11 +49,11 @@ static bool room_for(struct loop *l, int id)
     size_t size = l->size > 0 ? l->size * 2 : 64;
     size = size > (size_t)id ? size : (size_t)id + 1;
     struct rsp_server_session **more =
-        (struct rsp_server_session **)realloc(l->sessions, size * sizeof(*more));
+        (struct rsp_server_session **)reallocarray(l->sessions, size, sizeof(void *));
     if (more == NULL) {
         return false;
     }
-    memset(more + l->size, 0, (size - l->size) * sizeof(*more));
+    memset(more + l->size, 0, (size - l->size) * sizeof(void *));
     l->sessions = more;
     l->size = size;
     return true;

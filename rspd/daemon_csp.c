@@ -62,10 +62,9 @@ static void on_timer(void *ctx, struct tm_us now)
         facts.owned = hs_home_count(d->hs, d->registrar_id);
         facts.pools = hs_pool_count(d->hs);
     }
-    if (csp_due(&d->csp, &facts, now, &report)) {
+    /* One that is due, or the last one of what is no registrar any more. */
+    if (csp_due(&d->csp, &facts, now, &report) || csp_last(&d->csp, now, &report)) {
         send_report(d, &report);
-    } else if (csp_last(&d->csp, now, &report)) {
-        send_report(d, &report); /* it is no registrar any more */
     }
     (void)loop_timer_set(d->csp_timer, csp_next(&d->csp));
 }

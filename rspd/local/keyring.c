@@ -151,10 +151,9 @@ void keyring_import(struct keyring *ring, const struct keyring *other, uint64_t 
         for (size_t k = 0; k < other->count && !same; k++) {
             same = memcmp(own->octets, other->keys[k].octets, SEAL_KEY_LEN) == 0;
         }
-        if (same) {
-            take_out(ring, i); /* comes back as the other host has it */
-        } else if (own->from_s > now_s) {
-            take_out(ring, i); /* has sealed nothing */
+        bool unused = own->from_s > now_s; /* has sealed nothing */
+        if (same || unused) {
+            take_out(ring, i); /* what is the same comes back as the other host has it */
         } else if (own->retired_s == 0) {
             own->retired_s = now_s;
         }

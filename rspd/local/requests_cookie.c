@@ -10,7 +10,7 @@
 
 #define REFUSALS_TOLD   10 /* refused cookies that become events … */
 #define REFUSALS_SPAN_S 10 /* … in that time; the others are counted */
-#define KEY_AFTER_MAX_S (366u * 86400u)
+#define KEY_AFTER_MAX_S ((uint64_t)366 * 86400)
 
 /* --- the pool -----------------------------------------------------------------------------------
  */

@@ -15,7 +15,7 @@
 #include "handlespace/handlespace.h"
 
 #define EVENTS_PER_ROUND 16
-#define STACK_BYTES      (256u * 1024)
+#define STACK_BYTES      ((size_t)256 * 1024)
 
 struct resolver {
     struct resolvers *all;

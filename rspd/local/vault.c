@@ -602,7 +602,10 @@ int vault_open(struct vault *v, const struct vault_pool *pool, const void *cooki
     if (fault == SEAL_FINE) {
         return seal_age(ret_info, now, pool->max_age_s);
     }
-    return is_foreign(v, cipher, own, ret_info, now, cookie, len, out) ? SEAL_FOREIGN : fault;
+    if (is_foreign(v, cipher, own, ret_info, now, cookie, len, out)) {
+        fault = SEAL_FOREIGN;
+    }
+    return fault;
 }
 
 bool vault_claims(const struct vault *v, struct pool_handle handle, const void *cookie, size_t len)
