@@ -333,7 +333,8 @@ uint32_t fx_pe(struct fx *fx, const char *handle)
                        .protocol = TRANSPORT_TCP,
                        .port = 80,
                        .families = LP_FAMILY_V4 | LP_FAMILY_V6,
-                       .policy = {.type = POLICY_RR}};
+                       .policy = {.type = POLICY_RR},
+                       .cause = 4000};
     uint32_t id = ag_pe_add(fx->ag, &pe, fx->now, &error);
     cr_assert_neq(id, 0);
     cr_assert_eq(error, 0);

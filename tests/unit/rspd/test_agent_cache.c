@@ -222,6 +222,9 @@ Test(agent_cache, hashes)
         cr_assert_neq(h, ag_hash(fx->ag, pool_handle_of(name), 0));
         fx->ag->hash_seed = seed;
     }
+    struct fx *other = fx_new(NULL);
+    cr_assert_neq(other->ag->hash_seed, 0); /* drawn */
+    fx_free(other);
     cr_assert(used > 560 && used < 740, "%u of 1024 buckets", used); /* 647 expected by chance */
     fx_free(fx);
 }

@@ -95,6 +95,9 @@ Test(agent_parts, token_bucket)
     cr_assert_eq(takes(&b, 1, 100, 70000), 60);
     b = (struct ag_bucket){0, at_us(0)};
     cr_assert_eq(takes(&b, 1000, 5, 5), 5);
+    b = (struct ag_bucket){0, at_us(0)};
+    cr_assert(ag_bucket_take(&b, 1000, 100000, at_us(60001000)));
+    cr_assert_eq(b.tokens_milli, 60000 * 1000 - 1000);
 }
 
 /* --- in which order a PU tries the addresses of an element -------------------------------------
