@@ -120,7 +120,8 @@ static void body_handle(struct refusal *refusal, struct pool_handle handle)
     refusal->body_len = ok ? (uint16_t)wcur_used(&w) : 0;
 }
 
-/* Check 1 of asap.md §5.2: values that are wrong wherever they come from. */
+/* Check 1 of asap.md §5.2: values that are wrong wherever they come from; what is wrong with the
+ * message alone (no identifier, an impossible transport) its decoder has refused. */
 static bool check_values(struct rg *rg, const struct pool_element *pe, struct refusal *refusal)
 {
     if (rg->rx.handle.len == 0 || rg->rx.handle.len > rg->set.handle_max) {
@@ -138,12 +139,6 @@ static bool check_values(struct rg *rg, const struct pool_element *pe, struct re
                        "policy type 0x%08x is not known here or lacks a parameter",
                        pe->policy.type);
         body_policy(refusal, &pe->policy);
-        return false;
-    }
-    if (pe->pe_id == 0 || pe->user.protocol == TRANSPORT_NONE ||
-        (pe->user.port == 0 && pe->user.protocol != TRANSPORT_OPAQUE)) {
-        refuse(refusal, CAUSE_INVALID_VALUES, "its identifier, transport or port is 0");
-        body_transport(refusal, &pe->user);
         return false;
     }
     return true;

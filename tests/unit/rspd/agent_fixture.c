@@ -121,6 +121,7 @@ void fx_check(struct fx *fx)
     check_elements(ag);
     cr_assert_eq(ag->timers.reserved,
                  AG_REGISTRARS_MAX + 1 + 2 * ag->pool_count + ag->local_count + ag->suspect_count);
+    cr_assert_eq(urcu_bp_read_ongoing(), 0, "a read section was left open");
     cr_assert_eq(fx->box.cause, fx->cause, "what led to this call is named by later ones");
 }
 

@@ -108,6 +108,7 @@ static struct action *borrowed;
 void ex_free(struct ex *ex)
 {
     ex_drop(ex);
+    cr_assert_eq(urcu_bp_read_ongoing(), 0, "a read section was left open");
     enrp_free(ex->en);
     outbox_done(&ex->box);
     hs_free(ex->hs);
@@ -115,9 +116,29 @@ void ex_free(struct ex *ex)
     hs_thread_unregister();
 }
 
+/* Peers and associations know each other. */
+static void check(const struct ex *ex)
+{
+    const struct enrp *en = ex->en;
+    for (int i = 0; i < ENRP_PEERS_MAX; i++) {
+        const struct en_peer *peer = &en->peers[i];
+        cr_assert(!peer->used || i < en->top);
+        bool there = !peer->used || peer->assoc == 0;
+        for (size_t k = 0; k < EN_ASSOCS_MAX && !there; k++) {
+            there = en->assocs[k].id == peer->assoc && en->assocs[k].peer == i;
+        }
+        cr_assert(there, "the way to registrar %08x leads elsewhere", peer->id);
+    }
+    for (size_t k = 0; k < EN_ASSOCS_MAX; k++) {
+        const struct en_assoc *assoc = &en->assocs[k];
+        cr_assert(assoc->id == 0 || assoc->peer == EN_NOBODY || en->peers[assoc->peer].used);
+    }
+}
+
 static void pull(struct ex *ex)
 {
     struct action *action;
+    check(ex);
     while ((action = outbox_take(&ex->box)) != NULL) {
         *ex->last = action;
         ex->last = &action->next;
@@ -169,6 +190,7 @@ struct action *ex_sent(struct ex *ex, enum enrp_type type)
         cr_assert_eq(action->ppid, ENRP_PPID);
         cr_assert_eq(enrp_decode(action->message->octets, action->message->len, &ex->msg, &report),
                      WIRE_OK);
+        cr_assert_eq(ex->msg.sender_id, ME);
         if (ex->msg.type == type) {
             return action;
         }

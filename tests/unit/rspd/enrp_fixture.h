@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "handlespace/rcu.h"
 #include "rspd/registrar/enrp_internal.h"
 #include "rspd/registrar/registrar.h"
 

@@ -6,6 +6,7 @@
 #ifndef RSP_TESTS_REGISTRAR_FIXTURE_H
 #define RSP_TESTS_REGISTRAR_FIXTURE_H
 
+#include "handlespace/rcu.h"
 #include "rspd/registrar/registrar.h"
 
 #include "wire/asap.h"
@@ -235,6 +236,8 @@ static inline void close_bench(void)
 {
     const char *reason = "";
     cr_assert(hs_check(b.hs, &reason), "%s", reason);
+    cr_assert_eq(urcu_bp_read_ongoing(), 0, "a read section was left open");
+    cr_assert_eq(b.out.cause, 0, "what led to a call is named by later ones");
     rg_free(b.rg);
     hs_free(b.hs);
     outbox_done(&b.out);

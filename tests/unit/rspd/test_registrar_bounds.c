@@ -531,3 +531,28 @@ Test(bounds, pause_between_updates)
         drain();
     }
 }
+
+/* A weight that changes is news of the element; a load that does is not. */
+Test(bounds, weights_are_news)
+{
+    static const struct {
+        uint32_t type;
+        uint8_t words;
+        uint32_t first;
+        bool news;
+    } rows[] = {{POLICY_WRR, 1, 5, true},
+                {POLICY_WRR, 1, 5, false},
+                {POLICY_WRR, 1, 6, true},
+                {POLICY_LU, 1, 1, true},
+                {POLICY_LU, 1, 2, false}};
+    for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
+        const char *pool = rows[r].type == POLICY_LU ? "loads" : "weights";
+        prepare_pe(pool, 7, PE_HOST)->policy = (struct policy){
+            .type = rows[r].type, .word_count = rows[r].words, .words = {rows[r].first}};
+        say(PE_HOST);
+        struct action *a = next_of(ACTION_EVENT);
+        cr_expect_eq(a != NULL, rows[r].news, "row %zu", r);
+        action_free(a);
+        drain();
+    }
+}
