@@ -75,8 +75,9 @@ void hs_free(struct hs *hs)
     }
     hs_tables_free(hs);
     free(hs->heap);
-    free(hs);
     urcu_bp_barrier();
+    tree_store_done(&hs->nodes);
+    free(hs);
 }
 
 /* --- registration ------------------------------------------------------------------------------
@@ -177,7 +178,7 @@ static int edit_pools(struct hs *hs, struct change *c)
 {
     struct pool_handle handle = pool_name(c->pool);
     uint32_t rank = tree_rank(hs->by_handle, c->pool->prefix, hs_handle_tie, &handle, false);
-    return tree_edit(&c->pools, hs->by_handle, &tree_plain, rank, c->pool_goes ? 1 : 0,
+    return tree_edit(&c->pools, &hs->nodes, hs->by_handle, &tree_plain, rank, c->pool_goes ? 1 : 0,
                      c->pool->prefix, c->pool_comes ? c->pool : NULL);
 }
 
@@ -185,8 +186,8 @@ static int edit_index(struct change *c)
 {
     uint32_t pe_id = c->element != NULL ? c->element->pub.pe_id : c->old->pub.pe_id;
     uint32_t rank = tree_rank(c->pool->index, pe_id, NULL, NULL, false);
-    return tree_edit(&c->index, c->pool->index, &tree_plain, rank, c->old != NULL ? 1 : 0, pe_id,
-                     c->element);
+    return tree_edit(&c->index, c->pool->nodes, c->pool->index, &tree_plain, rank,
+                     c->old != NULL ? 1 : 0, pe_id, c->element);
 }
 
 /* Everything that may fail. False: memory is out, nothing has changed. */
@@ -314,6 +315,7 @@ enum hs_result hs_register(struct hs *hs, struct pool_handle handle,
     }
     if (fresh_pool != NULL) {
         fresh_pool->cache = hs->cache;
+        fresh_pool->nodes = &hs->nodes;
     }
     c.element = c.pool != NULL ? hs_element_new(c.pool, element) : NULL;
     if (c.element != NULL) {

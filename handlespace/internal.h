@@ -59,6 +59,7 @@ struct pool {
     struct cds_lfht_node node;
     bool cache; /* of a pool user: standings are the order in which the list came */
     const struct policy_ops *ops;
+    struct tree_store *nodes; /* of the handlespace */
     enum transport_protocol protocol;
     uint16_t use;
     struct tree_node *index; /* published: elements by PE id */
@@ -95,6 +96,7 @@ struct hs {
     bool cache; /* of a pool user */
     uint64_t hash_seed;
     struct cds_lfht *pools, *owners, *homes;
+    struct tree_store nodes;
     struct tree_node *by_handle;        /* published: pools in handle order */
     uint32_t pool_count, element_count; /* atomically loaded by any thread */
     uint64_t next_seq;

@@ -102,7 +102,8 @@ static int prepare_join(struct order_edit *edit, struct pool *pool, struct eleme
     if (has_rings(pool) && s.size > 0 && join_ring(edit, pool, s, &rank) < 0) {
         return -ENOMEM;
     }
-    int result = tree_edit(&edit->put, pool->order, order_kind(pool->ops), rank, 0, key, element);
+    int result = tree_edit(&edit->put, pool->nodes, pool->order, order_kind(pool->ops), rank, 0,
+                           key, element);
     if (result < 0) {
         free(edit->fresh_ring);
     }
@@ -125,7 +126,7 @@ static int prepare_leave(struct order_edit *edit, struct tree_edit *cut, struct 
         edit->shrunk = old->ring;
         edit->shrunk_by = target - turn;
     }
-    return tree_edit(cut, from, order_kind(pool->ops), rank, 1, 0, NULL);
+    return tree_edit(cut, pool->nodes, from, order_kind(pool->ops), rank, 1, 0, NULL);
 }
 
 /* --- policies with a step: standings --- */
@@ -191,7 +192,8 @@ int hs_order_edit(struct order_edit *edit, struct pool *pool, struct element *ol
     uint64_t key = element_key(pool, element);
     if (key == element_key(pool, old)) {
         edit->ring = has_rings(pool) ? old->ring : NULL;
-        return tree_edit(&edit->put, pool->order, order_kind(pool->ops), rank, 1, key, element);
+        return tree_edit(&edit->put, pool->nodes, pool->order, order_kind(pool->ops), rank, 1, key,
+                         element);
     }
     if (prepare_join(edit, pool, element) < 0) {
         return -ENOMEM;

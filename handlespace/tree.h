@@ -106,8 +106,20 @@ void tree_refold(struct tree_node *root, const struct tree_kind *kind);
 
 /* --- the writer ------------------------------------------------------------------------------ */
 
+/** Where the nodes of trees with the same writer come from, and where they go. Begins zeroed. */
+#define TREE_CLASSES 16
+struct tree_store {
+    struct tree_node *returned; /* pushed by RCU's callbacks, taken by the writer */
+    struct tree_node *spare[TREE_CLASSES];
+    uint32_t spare_count, limit;
+    uint32_t live, taken;
+};
+/** Frees what is kept: after tree_free() of all trees and the last callback of RCU. */
+void tree_store_done(struct tree_store *store);
+
 struct tree_edit {
     struct tree_node *root; /* the result */
+    struct tree_store *store;
     struct tree_kind kind;
     void *inserted;
     unsigned fresh_count, stale_count, fresh_anchor_count, stale_anchor_count;
@@ -124,8 +136,9 @@ struct tree_edit {
  * Prepares: at `rank`, takes `remove` (0 or 1) entries out and puts `item` (NULL: none) in.
  * @return 0 or -ENOMEM (nothing to abort then)
  */
-int tree_edit(struct tree_edit *edit, struct tree_node *root, const struct tree_kind *kind,
-              uint32_t rank, unsigned remove, uint64_t key, void *item);
+int tree_edit(struct tree_edit *edit, struct tree_store *store, struct tree_node *root,
+              const struct tree_kind *kind, uint32_t rank, unsigned remove, uint64_t key,
+              void *item);
 /** After the commit of all edits the writer publishes the last one's root, then retires each. */
 void tree_commit(struct tree_edit *edit);
 /** Hands what the edit replaced over to RCU. Not before readers are shown the new root. */

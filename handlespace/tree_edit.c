@@ -36,20 +36,30 @@ static void row_append(struct row *row, const struct tree_node *node, unsigned f
     }
 }
 
-static struct tree_node *node_new(const struct entry *entries, unsigned n, unsigned level,
-                                  enum tree_fold fold)
+/* Room for n entries, which are not there yet. */
+static struct tree_node *node_blank(struct tree_store *store, unsigned n, unsigned level,
+                                    enum tree_fold fold)
 {
     size_t each = sizeof(uint64_t) + sizeof(void *) + (fold != TREE_PLAIN ? sizeof(uint64_t) : 0) +
                   (level > 0 ? sizeof(uint32_t) : 0);
-    struct tree_node *node = malloc(sizeof(*node) + n * each);
+    struct tree_node *node = tree_node_alloc(store, sizeof(*node) + n * each);
+    if (node != NULL) {
+        node->anchor = NULL;
+        node->count = 0;
+        node->n = (uint8_t)n;
+        node->level = (uint8_t)level;
+        node->fold = (uint8_t)fold;
+    }
+    return node;
+}
+
+static struct tree_node *node_new(struct tree_store *store, const struct entry *entries, unsigned n,
+                                  unsigned level, enum tree_fold fold)
+{
+    struct tree_node *node = node_blank(store, n, level, fold);
     if (node == NULL) {
         return NULL;
     }
-    node->anchor = NULL;
-    node->count = 0;
-    node->n = (uint8_t)n;
-    node->level = (uint8_t)level;
-    node->fold = (uint8_t)fold;
     void **ptrs = (void **)(void *)(node->keys + n);
     uint64_t *folds = (uint64_t *)(void *)(ptrs + n);
     uint32_t *counts = (uint32_t *)(void *)(folds + (fold != TREE_PLAIN ? n : 0));
@@ -84,7 +94,7 @@ static struct tree_anchor *anchor_get(struct tree_edit *edit, struct tree_anchor
 static struct tree_node *fresh_node(struct tree_edit *edit, const struct entry *entries, unsigned n,
                                     unsigned level, struct tree_anchor **reuse, bool moved)
 {
-    struct tree_node *node = node_new(entries, n, level, edit->kind.fold);
+    struct tree_node *node = node_new(edit->store, entries, n, level, edit->kind.fold);
     if (node == NULL) {
         return NULL;
     }
@@ -142,6 +152,70 @@ static int row_to_nodes(struct tree_edit *edit, const struct row *row, unsigned 
     return made;
 }
 
+/* What happens to one node: `remove` entries from `at` on give way to those in `put`. */
+struct splice {
+    unsigned at, remove, put_n;
+    struct entry put[2];
+};
+
+/* One of the arrays of a node, for another node. */
+static void splice_array(void *to, const void *from, size_t each, unsigned n,
+                         const struct splice *splice)
+{
+    uint8_t *out = to;
+    const uint8_t *in = from;
+    unsigned rest = splice->at + splice->remove;
+    memcpy(out, in, splice->at * each);
+    memcpy(out + (splice->at + splice->put_n) * each, in + rest * each, (n - rest) * each);
+}
+
+/*
+ * The common case: the node stays one node, and its copy is its arrays with the change in them.
+ * NULL: memory is out.
+ */
+static struct tree_node *splice_node(struct tree_edit *edit, struct tree_node *old,
+                                     const struct splice *splice)
+{
+    unsigned n = old->n - splice->remove + splice->put_n;
+    struct tree_node *node = node_blank(edit->store, n, old->level, old->fold);
+    if (node == NULL) {
+        return NULL;
+    }
+    void **ptrs = (void **)(void *)(node->keys + n);
+    uint32_t *counts = (uint32_t *)(uintptr_t)node_counts(node);
+    node->count = old->count;
+    for (unsigned i = splice->at; i < splice->at + splice->remove; i++) {
+        node->count -= old->level > 0 ? node_counts(old)[i] : 1;
+    }
+    splice_array(node->keys, old->keys, sizeof(old->keys[0]), old->n, splice);
+    splice_array(ptrs, node_ptrs(old), sizeof(ptrs[0]), old->n, splice);
+    if (old->level > 0) {
+        splice_array(counts, node_counts(old), sizeof(counts[0]), old->n, splice);
+    }
+    for (unsigned i = 0; old->fold != TREE_PLAIN && i < n; i++) {
+        bool after = i >= splice->at + splice->put_n;
+        node_folds(node)[i] =
+            node_entry_fold(old, after ? i - splice->put_n + splice->remove : i % old->n);
+    }
+    for (unsigned i = 0; i < splice->put_n; i++) {
+        const struct entry *entry = &splice->put[i];
+        node->keys[splice->at + i] = entry->key;
+        ptrs[splice->at + i] = entry->ptr;
+        node->count += entry->count;
+        if (old->fold != TREE_PLAIN) {
+            node_folds(node)[splice->at + i] = entry->fold;
+        }
+        if (old->level > 0) {
+            counts[splice->at + i] = entry->count;
+        }
+    }
+    node->anchor = old->anchor;
+    edit->fresh[edit->fresh_count].node = node;
+    edit->fresh[edit->fresh_count++].moved = false;
+    edit->stale[edit->stale_count++] = old;
+    return node;
+}
+
 /* The top of the tree: it shrinks, stays, or grows by a level. */
 static int finish_root(struct tree_edit *edit, struct tree_node *old, const struct row *row,
                        unsigned level)
@@ -165,84 +239,116 @@ static int finish_root(struct tree_edit *edit, struct tree_node *old, const stru
     return edit->root != NULL ? 0 : -ENOMEM;
 }
 
-static int edit_up(struct tree_edit *edit, struct tree_node *root, const struct tree_walk *path,
-                   struct row *row)
+/* All entries of a node with the change in them. */
+static void splice_row(struct row *row, const struct tree_node *node, const struct splice *splice)
 {
-    struct row above;
-    for (unsigned l = path->depth; l-- > 1;) {
-        const struct tree_node *parent = path->at[l - 1].node;
-        unsigned from = path->at[l - 1].i;
-        struct tree_node *node = node_child(parent, from);
-        unsigned to = from + 1;
-        struct tree_node *neighbour = NULL;
-        if (row->n < TREE_MIN && parent->n > 1) {
-            if (from > 0) {
-                neighbour = node_child(parent, --from);
-                struct row joined = {.n = 0};
-                row_append(&joined, neighbour, 0, neighbour->n);
-                memcpy(joined.e + joined.n, row->e, row->n * sizeof(row->e[0]));
-                joined.n += row->n;
-                *row = joined;
-            } else {
-                neighbour = node_child(parent, to++);
-                row_append(row, neighbour, 0, neighbour->n);
-            }
+    row->n = 0;
+    row_append(row, node, 0, splice->at);
+    for (unsigned i = 0; i < splice->put_n; i++) {
+        row->e[row->n++] = splice->put[i];
+    }
+    row_append(row, node, splice->at + splice->remove, node->n);
+}
+
+/* A neighbour's entries to those of a node that has become too small; the span that both had. */
+static struct tree_node *join_neighbour(struct row *row, const struct tree_node *parent,
+                                        unsigned *from, unsigned *to)
+{
+    struct tree_node *neighbour;
+    if (*from > 0) {
+        struct row joined = {.n = 0};
+        neighbour = node_child(parent, --*from);
+        row_append(&joined, neighbour, 0, neighbour->n);
+        memcpy(joined.e + joined.n, row->e, row->n * sizeof(row->e[0]));
+        joined.n += row->n;
+        *row = joined;
+    } else {
+        neighbour = node_child(parent, (*to)++);
+        row_append(row, neighbour, 0, neighbour->n);
+    }
+    return neighbour;
+}
+
+/* The change of a node below the root becomes that of its parent. 0 or -ENOMEM. */
+static int edit_node(struct tree_edit *edit, const struct tree_node *parent, unsigned place,
+                     struct splice *splice)
+{
+    struct tree_node *node = node_child(parent, place);
+    unsigned n = node->n - splice->remove + splice->put_n;
+    unsigned from = place;
+    unsigned to = place + 1;
+    if (n <= TREE_FANOUT && (n >= TREE_MIN || (parent->n == 1 && n > 0))) {
+        struct tree_node *copy = splice_node(edit, node, splice);
+        if (copy == NULL) {
+            return -ENOMEM;
         }
-        struct entry out[2];
-        int made = row_to_nodes(edit, row, node->level, node, neighbour, out);
+        splice->put[0] = entry_of(copy);
+        splice->put_n = 1;
+    } else {
+        struct row row;
+        struct tree_node *neighbour = NULL;
+        splice_row(&row, node, splice);
+        if (n < TREE_MIN && parent->n > 1) {
+            neighbour = join_neighbour(&row, parent, &from, &to);
+        }
+        int made = row_to_nodes(edit, &row, node->level, node, neighbour, splice->put);
         if (made < 0) {
             return made;
         }
-        above.n = 0;
-        row_append(&above, parent, 0, from);
-        for (int i = 0; i < made; i++) {
-            above.e[above.n++] = out[i];
-        }
-        row_append(&above, parent, to, parent->n);
-        *row = above;
+        splice->put_n = (unsigned)made;
     }
-    return finish_root(edit, root, row, root != NULL ? root->level : 0);
+    splice->at = from;
+    splice->remove = to - from;
+    return 0;
 }
 
-int tree_edit(struct tree_edit *edit, struct tree_node *root, const struct tree_kind *kind,
-              uint32_t rank, unsigned remove, uint64_t key, void *item)
+static int edit_root(struct tree_edit *edit, struct tree_node *root, const struct splice *splice)
 {
-    struct entry entry = {.key = key, .ptr = item, .count = 1};
+    unsigned n = (root != NULL ? root->n : 0) - splice->remove + splice->put_n;
+    if (root != NULL && n <= TREE_FANOUT && n > (root->level > 0 ? 1u : 0u)) {
+        edit->root = splice_node(edit, root, splice);
+        return edit->root != NULL ? 0 : -ENOMEM;
+    }
+    struct row row = {.n = 0};
+    if (root != NULL) {
+        splice_row(&row, root, splice);
+    } else if (splice->put_n > 0) {
+        row.e[row.n++] = splice->put[0];
+    }
+    return finish_root(edit, root, &row, root != NULL ? root->level : 0);
+}
+
+int tree_edit(struct tree_edit *edit, struct tree_store *store, struct tree_node *root,
+              const struct tree_kind *kind, uint32_t rank, unsigned remove, uint64_t key,
+              void *item)
+{
+    struct splice splice = {.remove = remove, .put_n = item != NULL ? 1 : 0};
+    splice.put[0] = (struct entry){.key = key, .ptr = item, .count = 1};
     if (item != NULL && kind->fold != TREE_PLAIN) {
-        entry.fold = kind->value(item);
+        splice.put[0].fold = kind->value(item);
     }
     edit->root = root;
+    edit->store = store;
     edit->kind = *kind;
     edit->inserted = item;
     edit->fresh_count = edit->stale_count = 0;
     edit->fresh_anchor_count = edit->stale_anchor_count = 0;
     struct tree_walk path = {.depth = 0};
-    struct row row = {.n = 0};
-    /* One past the end is the place after the last item. */
-    bool append = root != NULL && rank == root->count;
     if (root != NULL) {
+        /* One past the end is the place after the last item. */
+        bool append = rank == root->count;
         tree_walk_from(&path, root, append ? rank - 1 : rank);
-        const struct tree_node *leaf = path.at[path.depth - 1].node;
-        unsigned i = path.at[path.depth - 1].i + (append ? 1u : 0u);
-        row_append(&row, leaf, 0, i);
-        if (item != NULL) {
-            row.e[row.n++] = entry;
-        }
-        row_append(&row, leaf, i + remove, leaf->n);
-    } else if (item != NULL) {
-        row.e[row.n++] = entry;
+        splice.at = path.at[path.depth - 1].i + (append ? 1u : 0u);
     }
-    int result = edit_up(edit, root, &path, &row);
+    int result = 0;
+    for (unsigned l = path.depth; l-- > 1 && result == 0;) {
+        result = edit_node(edit, path.at[l - 1].node, path.at[l - 1].i, &splice);
+    }
+    result = result == 0 ? edit_root(edit, root, &splice) : result;
     if (result < 0) {
         tree_abort(edit);
     }
     return result;
-}
-
-static void node_release(struct rcu_head *head)
-{
-    hs_note_acquire(grace);
-    free(hs_container_of(head, struct tree_node, rcu));
 }
 
 /* Entries of a node learn which anchor they hang from. */
@@ -283,17 +389,10 @@ void tree_commit(struct tree_edit *edit)
     }
 }
 
-void tree_retire(struct tree_edit *edit)
-{
-    for (unsigned i = 0; i < edit->stale_count; i++) {
-        hs_defer(&edit->stale[i]->rcu, node_release);
-    }
-}
-
 void tree_abort(struct tree_edit *edit)
 {
     for (unsigned i = 0; i < edit->fresh_count; i++) {
-        free(edit->fresh[i].node);
+        tree_node_drop(edit->fresh[i].node);
     }
     for (unsigned i = 0; i < edit->fresh_anchor_count; i++) {
         free(edit->fresh_anchor[i]);

@@ -11,12 +11,20 @@
  * leaves n counts. Immutable once published, but for the folds.
  */
 struct tree_node {
-    struct rcu_head rcu;
-    struct tree_anchor *anchor; /* writer only */
-    uint32_t count;             /* items below */
+    union {
+        struct rcu_head rcu;
+        struct tree_node *batch; /* the first of others that came back */
+    };
+    union {
+        struct tree_anchor *anchor; /* writer only */
+        struct tree_node *next;     /* once it is replaced */
+    };
+    struct tree_store *store; /* where it came from */
+    uint32_t count;           /* items below */
     uint8_t n;
     uint8_t level; /* 0: leaf */
     uint8_t fold;  /* enum tree_fold */
+    uint8_t class; /* of its size; the store's */
     uint64_t keys[];
 };
 
@@ -41,6 +49,11 @@ static inline struct tree_node *node_child(const struct tree_node *node, unsigne
 {
     return node_ptrs(node)[i];
 }
+
+/** W. Not initialised; NULL: memory is out. */
+struct tree_node *tree_node_alloc(struct tree_store *store, size_t size);
+/** W. Gives back a node that no reader has ever seen. */
+void tree_node_drop(struct tree_node *node);
 
 /** All entries of a node in one value; relaxed, see tree_fold.c. */
 uint64_t node_folded(const struct tree_node *node);

@@ -48,16 +48,20 @@ struct hs *bench_pool(uint32_t policy, uint32_t n)
     return hs;
 }
 
-struct hs_element *bench_array(struct hs *hs, uint32_t n)
+struct bench_entry *bench_array(struct hs *hs, uint32_t n)
 {
-    struct hs_element *array = calloc(n, sizeof(*array));
+    struct bench_entry *array = calloc(n, sizeof(*array));
     struct hs_cursor cursor = {0};
     NEED(array != NULL);
     hs_read_begin();
     for (uint32_t i = 0; i < n; i++) {
         const struct hs_element *e = hs_element_next(hs, &cursor);
         NEED(e != NULL);
-        array[i] = *e;
+        array[i] = (struct bench_entry){.pe_id = e->pe_id,
+                                        .element = *e,
+                                        .user = hs_user(e),
+                                        .asap = hs_asap(e),
+                                        .policy = hs_policy(e)};
     }
     hs_read_end();
     return array;

@@ -25,8 +25,15 @@ enum hs_result bench_register(struct hs *hs, const char *pool, uint32_t policy, 
                               uint32_t value, bool both);
 /** One pool "p" of n elements under a policy. */
 struct hs *bench_pool(uint32_t policy, uint32_t n);
+/** All that an element says, but for its addresses. */
+struct bench_entry {
+    uint32_t pe_id;
+    struct hs_element element;
+    struct transport user, asap;
+    struct policy policy;
+};
 /** Copies of its elements, one after the other. */
-struct hs_element *bench_array(struct hs *hs, uint32_t n);
+struct bench_entry *bench_array(struct hs *hs, uint32_t n);
 /** The i-th identifier: all different, in no order. */
 uint32_t bench_id(uint32_t i);
 
@@ -38,7 +45,7 @@ double bench_rate(bench_fn fn, void *ctx, int64_t ns);
 /** Selects one element, again and again. */
 void bench_select(void *ctx, uint32_t count);
 struct bench_picker {
-    const struct hs_element *array;
+    const struct bench_entry *array;
     uint32_t n;
     struct rnd rnd;
 };

@@ -308,8 +308,9 @@ static void costs(uint32_t policy, uint32_t n, const struct effort *effort, doub
                   double *access_ns)
 {
     struct growth g = {.hs = bench_pool(policy, n), .policy = policy, .n = n, .rnd = {.state = 5}};
-    struct bench_picker picker = {.n = n * 2}; /* 160 octets twice is what an element takes */
-    struct hs_element *array = calloc(picker.n, sizeof(*array));
+    struct bench_picker picker = {.n = n + n / 2 +
+                                       n / 8}; /* 136 octets so often is what an element takes */
+    struct bench_entry *array = calloc(picker.n, sizeof(*array));
     NEED(array != NULL);
     memset(array, 1, picker.n * sizeof(*array));
     picker.array = array;

@@ -2,6 +2,8 @@
 /* Memory that runs out at any point of a change: refused, and nothing has changed. */
 #include "hs_fixture.h"
 
+#include "handlespace/rcu.h"
+
 #include <stdlib.h>
 
 void *__real_malloc(size_t size);
@@ -13,6 +15,7 @@ void *__wrap_reallocarray(void *old, size_t n, size_t size);
 
 /* How many allocations still succeed; negative: all. */
 static int allowed = -1;
+static unsigned taken;
 
 static bool refuse(void)
 {
@@ -21,6 +24,7 @@ static bool refuse(void)
 
 void *__wrap_malloc(size_t size)
 {
+    taken++;
     return refuse() ? NULL : __real_malloc(size);
 }
 
@@ -79,3 +83,22 @@ Test(memory, none_to_begin_with)
     allowed = -1;
     hs_thread_unregister();
 }
+
+#ifndef __SANITIZE_ADDRESS__ /* there nothing is used twice */
+/* What a change replaces serves the next one, once readers are done with it. */
+Test(memory, nodes_are_used_again)
+{
+    struct hs *hs = open_hs(&NO_LIMITS);
+    enum { PES = 100 };
+    for (int round = 0; round < 5; round++) {
+        taken = 0;
+        for (uint32_t i = 1; i <= PES; i++) {
+            struct pool_element pe = make_pe(i, POLICY_LU, i * (uint32_t)(round + 1));
+            cr_assert_leq(hs_register(hs, pool_handle_of("p"), &pe, -1, 0, at_ms(0)), HS_UPDATED);
+        }
+        urcu_bp_barrier();
+    }
+    cr_assert_leq(taken, 3 * PES, "%u blocks for %d elements", taken, PES);
+    close_hs(hs);
+}
+#endif
