@@ -60,6 +60,7 @@ void enrp_settings_from(const struct settings *s, struct enrp_settings *ret)
         .table_elements = s->table_elements,
         .table_octets = s->table_octets,
         .distance_step_ms = s->distance_step_ms,
+        .host_messages = s->peer_messages,
         .suggestion = (enum enrp_suggestion)s->suggestion,
         .handle_max = (uint16_t)s->handle_max,
         .lowest_wins = s->takeover_order == SETTINGS_LOWEST_WINS,

@@ -131,6 +131,7 @@ struct settings {
     uint32_t takeover_delay_ms, takeover_expiry_ms, takeover_guard_ms;
     uint32_t resync_max_ms, balance_ms, leave_ms;
     uint32_t adopt_rate, table_elements, table_octets;
+    uint32_t peer_messages;
     uint32_t distance_step_ms;
     uint32_t suggestion;     /* enum settings_suggestion */
     uint32_t takeover_order; /* enum settings_takeover_order */

@@ -91,6 +91,8 @@ static const struct setting SETTINGS[] = {
      NO_OPTION, "elements of one other host; 0: no limit"},
     {"Registrar", "HostMessages", SETTING_NUMBER, FIELD(host_messages), ALL("1000"), RANGE(0, 1000000), RELOAD,
      NO_OPTION, "messages of one other host in a second, and two per element it has; 0: no limit"},
+    {"Registrar", "PeerMessages", SETTING_NUMBER, FIELD(peer_messages), ALL("10000"), RANGE(0, 1000000), RELOAD,
+     NO_OPTION, "messages of the registrars of one other host in a second, and two per element they have; 0: what they may cost is not limited"},
     {"Registrar", "PeerHeartbeat", SETTING_MS, FIELD(peer_heartbeat_ms), {"30s", "2444ms", "1s", "150ms"}, RANGE(20, 10 * MINUTE), RELOAD,
      NO_OPTION, "between two signs of life to the other registrars (PEER-HEARTBEAT-CYCLE)"},
     {"Registrar", "PeerLastHeard", SETTING_MS, FIELD(peer_last_heard_ms), {"61s", "5s", "2500ms", "400ms"}, RANGE(50, 20 * MINUTE), RELOAD,

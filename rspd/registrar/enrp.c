@@ -96,6 +96,7 @@ void enrp_settings_profile(struct enrp_settings *ret, enum enrp_profile profile)
     *ret = PROFILES[profile];
     ret->handle_max = POOL_HANDLE_MAX_INTEROP;
     ret->distance_step_ms = POLICY_DISTANCE_STEP_MS;
+    ret->host_messages = ENRP_HOST_MESSAGES;
 }
 
 static void take_settings(struct enrp *en, const struct enrp_settings *settings)
@@ -287,7 +288,7 @@ static struct en_assoc *assoc_new(struct enrp *en, uint64_t id)
 {
     struct en_assoc *assoc = en_assoc_find(en, 0);
     if (assoc != NULL) {
-        *assoc = (struct en_assoc){.id = id, .peer = EN_NOBODY};
+        *assoc = (struct en_assoc){.id = id, .peer = EN_NOBODY, .host = EN_NOBODY};
     }
     return assoc;
 }
@@ -401,7 +402,8 @@ void enrp_assoc_up(struct enrp *en, uint64_t assoc, const struct ip_address *pee
                    uint16_t port, struct tm_us now)
 {
     struct en_assoc *a = en_assoc_find(en, assoc);
-    if (a == NULL) {
+    bool by_us = a != NULL;
+    if (!by_us) {
         a = assoc_new(en, assoc);
     }
     if (a == NULL) {
@@ -414,6 +416,10 @@ void enrp_assoc_up(struct enrp *en, uint64_t assoc, const struct ip_address *pee
     a->count = 0;
     for (size_t i = 0; i < count && a->count < ENRP_PEER_ADDRESSES; i++) {
         a->addresses[a->count++] = ip_address_unmap(peers[i]);
+    }
+    if (!en_host_opens(en, a, by_us, now)) {
+        a->id = 0;
+        outbox_disconnect(en->out, assoc, true);
     }
 }
 
@@ -590,7 +596,7 @@ void enrp_receive(struct enrp *en, uint64_t assoc, const uint8_t *octets, size_t
                   struct tm_us now)
 {
     struct en_assoc *from = assoc != 0 ? en_assoc_find(en, assoc) : NULL;
-    if (from == NULL || en->phase == ENRP_LEFT) {
+    if (from == NULL || en->phase == ENRP_LEFT || !en_host_sends(en, from, now)) {
         return;
     }
     en->counters.messages_in++;

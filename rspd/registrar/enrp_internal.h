@@ -9,6 +9,7 @@
  *   enrp_updates.c  single changes in both directions (§7)
  *   enrp_takeover.c arbitration and what follows (§10)
  *   enrp_balance.c  takeover suggestions, leaving (§11, 12)
+ *   enrp_limits.c   what one host may cost (security.md §6.3)
  *
  * A peer is a slot in an array; sets of peers are bit masks.
  */
@@ -16,10 +17,13 @@
 #define RSP_RSPD_REGISTRAR_ENRP_INTERNAL_H
 
 #include "rspd/registrar/enrp.h"
+#include "rspd/registrar/meter.h"
 #include "wire/enrp.h"
 
 /* What one peer, or somebody who sends to the announce group, can make grow. */
 #define EN_ASSOCS_MAX    128
+#define EN_HOST_ASSOCS   32  /* of one host: a few registrars, each with a few */
+#define EN_HOSTS_MAX     256 /* remembered, those without associations too */
 #define EN_SESSIONS_MAX  16  /* downloads at a time */
 #define EN_MALFORMED_MAX 10  /* messages of one association */
 #define EN_EVENT_BURST   50  /* events that peers can provoke at will … */
@@ -79,7 +83,8 @@ struct en_peer {
 struct en_assoc {
     uint64_t id; /* 0: free */
     bool up;
-    int8_t peer; /* slot, or EN_NOBODY */
+    int8_t peer;  /* slot, or EN_NOBODY */
+    int16_t host; /* the same, of enrp.hosts; EN_NOBODY until it is up */
     uint16_t port;
     uint8_t count;
     uint32_t malformed;
@@ -91,6 +96,16 @@ struct en_assoc {
 struct en_bucket {
     uint32_t tokens;
     struct tm_us refill;
+};
+
+/** Where associations come from. */
+struct en_host {
+    bool used;
+    struct ip_address net; /* IPv6: the 64 bits of the network */
+    struct en_bucket openings;
+    struct meter messages;
+    struct tm_us banned_until;
+    struct tm_us last; /* began one then, or is banned until then */
 };
 
 struct enrp {
@@ -107,6 +122,7 @@ struct enrp {
     struct en_peer peers[ENRP_PEERS_MAX];
     int top; /* slots below may be used */
     struct en_assoc assocs[EN_ASSOCS_MAX];
+    struct en_host hosts[EN_HOSTS_MAX];
     uint64_t next_assoc;
 
     struct tm_us next_heartbeat;
@@ -151,6 +167,14 @@ void en_cast(struct enrp *en);
 void en_announce(struct enrp *en);
 struct en_assoc *en_assoc_find(struct enrp *en, uint64_t id);
 void en_set_phase(struct enrp *en, enum enrp_phase phase, struct tm_us now);
+
+/* --- enrp_limits.c ------------------------------------------------------------------------------
+ */
+
+/** An association is up, its addresses are known: whether its host may have it. */
+bool en_host_opens(struct enrp *en, struct en_assoc *assoc, bool by_us, struct tm_us now);
+/** A message has come: whether it is to be read. If not, the association may be gone. */
+bool en_host_sends(struct enrp *en, const struct en_assoc *assoc, struct tm_us now);
 
 /* --- enrp_start.c -------------------------------------------------------------------------------
  */

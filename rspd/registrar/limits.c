@@ -10,14 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rspd/registrar/meter.h"
 #include "rspd/registrar/rg_internal.h"
 
-#define PRINCIPALS_MAX  4096 /* remembered without anything of theirs being here */
-#define MESSAGES_EACH   2    /* per second and element, besides the rate */
-#define BURST_MS        2000 /* of silence can be made up for */
-#define FLOOD_MS        5000 /* so much over the rate, and it is cut off … */
-#define BAN_MS          10000
-#define NEW_EACH_MS     50 /* a new association */
+#define PRINCIPALS_MAX  4096  /* remembered without anything of theirs being here */
+#define MESSAGES_EACH   2     /* per second and element, besides the rate */
+#define BAN_MS          10000 /* that long a flood cuts it off */
+#define NEW_EACH_MS     50    /* a new association */
 #define NEW_BURST       100
 #define ELEMENT_EACH_MS 2 /* a new element */
 #define ELEMENT_BURST   2000
@@ -26,9 +25,7 @@ struct rg_principal {
     struct rg_node node;
     uint64_t key;
     uint32_t assocs, elements;
-    int64_t messages; /* may be sent now, in thousandths */
-    struct tm_us refill;
-    int64_t over; /* messages not read since it last kept to the rate, in thousandths */
+    struct meter messages;
     uint32_t openings, births; /* associations and elements it may begin now */
     struct tm_us openings_refill, births_refill;
     struct tm_us banned_until;
@@ -95,12 +92,11 @@ static struct rg_principal *get(struct rg *rg, uint64_t key, struct tm_us now)
     p = calloc(1, sizeof(*p));
     if (p != NULL) {
         p->key = key;
-        p->refill = now;
         p->openings = NEW_BURST;
         p->openings_refill = now;
         p->births = ELEMENT_BURST;
         p->births_refill = now;
-        p->messages = rate_of(rg, p) * BURST_MS;
+        meter_init(&p->messages, rate_of(rg, p), now);
         rg_table_add(&rg->principals, &p->node, key);
     }
     return p;
@@ -168,7 +164,6 @@ static void ban(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
 {
     char text[RG_ASSOC_TEXT_MAX];
     assoc->principal->banned_until = tm_add_ms(now, BAN_MS);
-    assoc->principal->over = 0;
     if (rg_may_say(rg, now)) {
         (void)outbox_event(rg->out, EVENT_CLIENT_REJECTED, (struct pool_handle){0}, 0, rg->set.id,
                            "%s sends far more than %lld messages a second: cut off for %d s",
@@ -188,24 +183,11 @@ bool rg_principal_message(struct rg *rg, struct rg_assoc *assoc, struct tm_us no
         rg_assoc_abort(rg, assoc, "its host sent too many messages", now);
         return false;
     }
-    int64_t rate = rate_of(rg, p);
-    int64_t most = rate * BURST_MS;
-    int64_t passed = tm_diff_ms(now, p->refill);
-    if (passed > 0) {
-        p->messages = passed < BURST_MS ? p->messages + rate * passed : most;
-        p->messages = p->messages < most ? p->messages : most;
-        p->refill = now;
-        p->over = p->messages == most ? 0 : p->over;
-    }
-    if (p->messages >= 1000) {
-        p->messages -= 1000;
-        return true;
-    }
-    p->over += 1000;
-    if (p->over > rate * FLOOD_MS) {
+    enum meter_verdict verdict = meter_take(&p->messages, rate_of(rg, p), now);
+    if (verdict == METER_FLOOD) {
         ban(rg, assoc, now);
     }
-    return false;
+    return verdict == METER_FITS;
 }
 
 bool rg_principal_may_have(const struct rg *rg, const struct rg_assoc *assoc)

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What one host, or one IPv6 network of a host, may cost the ENRP side (security.md §6.3), as
+ * limits.c has it for the ASAP side: so many associations, new ones at a rate, and messages at a
+ * rate that grows with the elements of the registrar at the other end, as each registration there
+ * is an update here. What is over the rate is not read, which the next audit repairs; who goes on
+ * and on is cut off with all it has, and stays out for a while. Associations that we open ourselves
+ * are not refused, but what comes over them counts.
+ */
+#include "rspd/registrar/enrp_internal.h"
+
+#include <string.h>
+
+#define NEW_BURST     100 /* associations a host may begin at once … */
+#define NEW_MS        50  /* … and one more each */
+#define BAN_MS        10000
+#define MESSAGES_EACH 2 /* per second and element, besides the rate */
+
+static struct ip_address network_of(const struct en_assoc *assoc)
+{
+    struct ip_address net = assoc->count > 0 ? assoc->addresses[0] : (struct ip_address){0};
+    if (net.family == IP_V6) {
+        memset(&net.octets[8], 0, 8);
+    }
+    return net;
+}
+
+static bool has_association(const struct enrp *en, int host)
+{
+    for (size_t i = 0; i < EN_ASSOCS_MAX; i++) {
+        if (en->assocs[i].id != 0 && en->assocs[i].host == host) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint32_t associations(const struct enrp *en, int host)
+{
+    uint32_t n = 0;
+    for (size_t i = 0; i < EN_ASSOCS_MAX; i++) {
+        n += en->assocs[i].id != 0 && en->assocs[i].host == host ? 1 : 0;
+    }
+    return n;
+}
+
+/* Known, or in the place of the one that nothing has been heard of for longest. There are more
+ * places than associations. */
+static int host_of(struct enrp *en, const struct ip_address *net, struct tm_us now)
+{
+    int oldest = EN_NOBODY;
+    for (int i = 0; i < EN_HOSTS_MAX; i++) {
+        const struct en_host *h = &en->hosts[i];
+        if (h->used && ip_address_equal(&h->net, net)) {
+            return i;
+        }
+        if ((oldest == EN_NOBODY || tm_before(h->last, en->hosts[oldest].last)) &&
+            !has_association(en, i)) {
+            oldest = i;
+        }
+    }
+    struct en_host *host = &en->hosts[oldest];
+    *host = (struct en_host){
+        .used = true, .net = *net, .openings = {.tokens = NEW_BURST, .refill = now}};
+    meter_init(&host->messages, en->set.host_messages, now);
+    return oldest;
+}
+
+bool en_host_opens(struct enrp *en, struct en_assoc *assoc, bool by_us, struct tm_us now)
+{
+    struct ip_address net = network_of(assoc);
+    assoc->host = EN_NOBODY;
+    int slot = host_of(en, &net, now);
+    struct en_host *host = &en->hosts[slot];
+    uint32_t open = associations(en, slot);
+    host->last = tm_before(host->last, now) ? now : host->last;
+    assoc->host = (int16_t)slot;
+    return by_us || en->set.host_messages == 0 ||
+           (tm_due(host->banned_until, now) && open < EN_HOST_ASSOCS &&
+            en_may(&host->openings, NEW_BURST, NEW_MS, now));
+}
+
+/* A registrar's elements count over the way to it alone: anybody may use its name. */
+static int64_t rate_of(const struct enrp *en, const struct en_assoc *assoc)
+{
+    const struct en_peer *peer = assoc->peer != EN_NOBODY ? &en->peers[assoc->peer] : NULL;
+    bool way = peer != NULL && peer->used && peer->assoc == assoc->id;
+    return (int64_t)en->set.host_messages +
+           (way ? MESSAGES_EACH * (int64_t)hs_home_count(en->hs, peer->id) : 0);
+}
+
+static void cut_off(struct enrp *en, int host, struct tm_us now)
+{
+    for (size_t i = 0; i < EN_ASSOCS_MAX; i++) {
+        if (en->assocs[i].id != 0 && en->assocs[i].host == host) {
+            outbox_disconnect(en->out, en->assocs[i].id, true);
+            enrp_assoc_down(en, en->assocs[i].id, ENRP_DOWN_LOST, now);
+        }
+    }
+}
+
+static void ban(struct enrp *en, int slot, int64_t rate, struct tm_us now)
+{
+    char text[IP_ADDRESS_TEXT_MAX];
+    struct en_host *host = &en->hosts[slot];
+    host->banned_until = tm_add_ms(now, BAN_MS);
+    host->last = host->banned_until;
+    if (en_may_say(en, now)) {
+        (void)outbox_event(en->out, EVENT_PEER_REFUSED, (struct pool_handle){0}, 0, en->set.id,
+                           "%s sends far more than %lld messages a second: cut off for %d s",
+                           ip_address_format(&host->net, text, sizeof(text)), (long long)rate,
+                           BAN_MS / 1000);
+    }
+    cut_off(en, slot, now);
+}
+
+bool en_host_sends(struct enrp *en, const struct en_assoc *assoc, struct tm_us now)
+{
+    int slot = assoc->host;
+    if (slot == EN_NOBODY || en->set.host_messages == 0) {
+        return true;
+    }
+    struct en_host *host = &en->hosts[slot];
+    if (!tm_due(host->banned_until, now)) {
+        cut_off(en, slot, now);
+        return false;
+    }
+    int64_t rate = rate_of(en, assoc);
+    enum meter_verdict verdict = meter_take(&host->messages, rate, now);
+    if (verdict == METER_FLOOD) {
+        ban(en, slot, rate, now);
+    }
+    en->counters.ignored += verdict == METER_FITS ? 0 : 1;
+    return verdict == METER_FITS;
+}

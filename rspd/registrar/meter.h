@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How much one host sends: a token bucket that knows a flood from a burst (security.md §6.3). Two
+ * seconds of silence can be made up for; what is more is not to be read; five seconds' worth of
+ * that without a pause is a flood. The rate may change between calls.
+ */
+#ifndef RSP_RSPD_REGISTRAR_METER_H
+#define RSP_RSPD_REGISTRAR_METER_H
+
+#include "common/clock.h"
+
+struct meter {
+    int64_t tokens; /* may be sent now, in thousandths */
+    struct tm_us refill;
+    int64_t over; /* not read since it last kept to the rate, in thousandths */
+};
+
+enum meter_verdict {
+    METER_FITS,
+    METER_OVER, /* not to be read */
+    METER_FLOOD /* … and neither is what follows; counting begins anew */
+};
+
+/** Full; `rate` per second. */
+void meter_init(struct meter *meter, int64_t rate, struct tm_us now);
+/** One message has come. */
+enum meter_verdict meter_take(struct meter *meter, int64_t rate, struct tm_us now);
+
+#endif
