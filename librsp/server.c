@@ -25,9 +25,9 @@ RSP_PUBLIC struct rsp_server *rsp_server_new(const struct rsp_server_config *con
     }
     s->config = config;
     s->sd = -1;
-    s->timer = TM_NEVER;
-    s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (s->stop_fd < 0) {
+    atomic_store(&s->timer_us, TM_NEVER.us);
+    s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (s->wake_fd < 0) {
         free(s);
         return NULL;
     }
@@ -39,20 +39,25 @@ RSP_PUBLIC struct rsp_server *rsp_server_new(const struct rsp_server_config *con
 RSP_PUBLIC void rsp_server_free(struct rsp_server *server)
 {
     if (server != NULL) {
-        (void)close(server->stop_fd);
+        (void)close(server->wake_fd);
         (void)pthread_cond_destroy(&server->ended);
         (void)pthread_mutex_destroy(&server->mutex);
         free(server);
     }
 }
 
-RSP_PUBLIC void rsp_server_stop(struct rsp_server *server)
+static void wake(struct rsp_server *server)
 {
     int saved = errno;
     uint64_t one = 1;
-    atomic_store(&server->stopping, true);
-    (void)!write(server->stop_fd, &one, sizeof(one));
+    (void)!write(server->wake_fd, &one, sizeof(one));
     errno = saved;
+}
+
+RSP_PUBLIC void rsp_server_stop(struct rsp_server *server)
+{
+    atomic_store(&server->stopping, true);
+    wake(server);
 }
 
 RSP_PUBLIC void *rsp_server_user(const struct rsp_server *server)
@@ -77,7 +82,9 @@ RSP_PUBLIC double rsp_server_load(const struct rsp_server *server)
 
 RSP_PUBLIC void rsp_server_timer(struct rsp_server *server, int timeout_ms)
 {
-    server->timer = timeout_ms < 0 ? TM_NEVER : tm_add_ms(now_us(), timeout_ms);
+    struct tm_us at = timeout_ms < 0 ? TM_NEVER : tm_add_ms(now_us(), timeout_ms);
+    atomic_store(&server->timer_us, at.us);
+    wake(server);
 }
 
 /* --- load ---------------------------------------------------------------------------------------
@@ -149,7 +156,9 @@ RSP_PUBLIC int rsp_session_cookie(struct rsp_server_session *session, const void
 RSP_PUBLIC void rsp_session_timer(struct rsp_server_session *session, int timeout_ms)
 {
     session->timer = timeout_ms < 0 ? TM_NEVER : tm_add_ms(now_us(), timeout_ms);
-    session->server->session_timer = tm_min(session->server->session_timer, session->timer);
+    if (session->server->config->model == RSP_SERVER_LOOP) {
+        session->server->session_timer = tm_min(session->server->session_timer, session->timer);
+    }
 }
 
 RSP_PUBLIC void rsp_session_set_data(struct rsp_server_session *session, void *data)
@@ -221,14 +230,43 @@ bool server_full(const struct rsp_server *s)
     return s->config->max_sessions > 0 && atomic_load(&s->count) >= s->config->max_sessions;
 }
 
+struct tm_us server_timer(const struct rsp_server *s)
+{
+    return (struct tm_us){atomic_load(&s->timer_us)};
+}
+
 void server_timer_due(struct rsp_server *s, struct tm_us now)
 {
-    if (tm_due(s->timer, now)) {
-        s->timer = TM_NEVER;
-        if (s->config->on_timer != NULL) {
-            s->config->on_timer(s);
-        }
+    int64_t at = atomic_load(&s->timer_us);
+    /* Another thread may set it meanwhile: that counts. */
+    if (tm_due((struct tm_us){at}, now) &&
+        atomic_compare_exchange_strong(&s->timer_us, &at, TM_NEVER.us) &&
+        s->config->on_timer != NULL) {
+        s->config->on_timer(s);
     }
+}
+
+RSP_PUBLIC int rsp_server_wait(struct rsp_server *server, int timeout_ms)
+{
+    bool stopping = atomic_load(&server->stopping);
+    struct pollfd fds[2] = {{.fd = server->sd, .events = POLLIN},
+                            {.fd = stopping ? -1 : server->wake_fd, .events = POLLIN}};
+    uint64_t count;
+    int n = poll(fds, 2, timeout_ms);
+    if (n > 0 && fds[1].revents != 0) {
+        (void)!read(server->wake_fd, &count, sizeof(count));
+    }
+    return n;
+}
+
+int server_wait(struct rsp_server *s, struct tm_us until)
+{
+    int most = PPT_IS_ADAPTIVE(s->config->load.rli_policy) ? SERVER_LOAD_LOOK_MS : -1;
+    if (s->config->wait == NULL) {
+        return rsp_server_wait(s, time_left_ms(until, most)) < 0 && errno != EINTR ? -1 : 0;
+    }
+    s->config->wait(s, time_left_ms(until, most < 0 ? SERVER_HOOK_WAIT_MS : most));
+    return 0;
 }
 
 static int open_socket(struct rsp_server *s)

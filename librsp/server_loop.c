@@ -188,12 +188,7 @@ static void timers(struct loop *l, struct tm_us now)
 static int turn(struct loop *l, struct tm_us until)
 {
     struct rsp_server *s = l->server;
-    bool adaptive = PPT_IS_ADAPTIVE(s->config->load.rli_policy);
-    struct tm_us next = tm_min(until, tm_min(s->timer, s->session_timer));
-    struct pollfd fds[2] = {{.fd = s->sd, .events = POLLIN},
-                            {.fd = atomic_load(&s->stopping) ? -1 : s->stop_fd, .events = POLLIN}};
-    if (poll(fds, 2, time_left_ms(next, adaptive ? SERVER_LOAD_LOOK_MS : -1)) < 0 &&
-        errno != EINTR) {
+    if (server_wait(s, tm_min(until, tm_min(server_timer(s), s->session_timer))) != 0) {
         return -1;
     }
     int r = 1;

@@ -172,15 +172,11 @@ static void wind_down(struct rsp_server *s)
 
 int server_run_threads(struct rsp_server *s)
 {
-    bool adaptive = PPT_IS_ADAPTIVE(s->config->load.rli_policy);
     while (!atomic_load(&s->stopping)) {
-        struct pollfd fds[2] = {{.fd = s->sd, .events = POLLIN},
-                                {.fd = s->stop_fd, .events = POLLIN}};
-        if (poll(fds, 2, time_left_ms(s->timer, adaptive ? SERVER_LOAD_LOOK_MS : -1)) < 0 &&
-            errno != EINTR) {
+        int sd;
+        if (server_wait(s, server_timer(s)) != 0) {
             return -1;
         }
-        int sd;
         while (!atomic_load(&s->stopping) && (sd = rsp_accept(s->sd, 0)) >= 0) {
             begin(s, sd);
         }

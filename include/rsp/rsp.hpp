@@ -12,8 +12,10 @@
 
 #include <arpa/inet.h>
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -96,6 +98,7 @@ class TCPLikeServerList
   private:
     friend class TCPLikeServer;
     std::recursive_mutex mutex;
+    std::condition_variable_any asyncDone;
     std::set<TCPLikeServer *> threads;
     std::size_t maxThreads;
 };
@@ -150,6 +153,11 @@ class TCPLikeServer
     {
         rsp_session_timer(session, rsp::until(timeStamp));
     }
+    /**
+     * A time of rsp::now() at which the thread of poolElement() calls asyncTimerEvent(), and again
+     * at every turn of it, 2.5 s apart at most, until another time is set; 0: none.
+     */
+    inline void setAsyncTimer(unsigned long long timeStamp);
 
     /** Runs a whole pool element until rsp::stop(). True if it ran; else errno says why not. */
     static bool poolElement(const char *programTitle, const char *poolHandle, void *info,
@@ -162,8 +170,14 @@ class TCPLikeServer
                             unsigned int runtimeLimit = 0, bool quiet = false,
                             bool daemonMode = false)
     {
-        Service service{threadFactory,  rejectNewSession, initializeService, finishService,
-                        loadUpdateHook, userData,         runtimeLimit,      {maxThreads}};
+        Service service(maxThreads);
+        service.factory = threadFactory;
+        service.reject = rejectNewSession;
+        service.initialize = initializeService;
+        service.finish = finishService;
+        service.hook = loadUpdateHook;
+        service.user = userData;
+        service.limitAt = runtimeLimit > 0 ? rsp::now() + runtimeLimit * 1000ULL : 0;
         rsp_server_config config{};
         (void)programTitle;
         (void)info;
@@ -185,7 +199,7 @@ class TCPLikeServer
         config.fini = Service::fini;
         config.load_hook = loadUpdateHook != nullptr ? Service::loadHook : nullptr;
         config.rejected = Service::rejected;
-        config.on_timer = [](rsp_server *server) { rsp_server_stop(server); };
+        config.on_timer = Service::timer;
         config.session_init = begin;
         config.session_fini = end;
         config.on_message = message;
@@ -239,6 +253,11 @@ class TCPLikeServer
         (void)now;
         return EHR_Okay;
     }
+    /** By the thread of poolElement(), with the session locked. */
+    virtual void asyncTimerEvent(unsigned long long now)
+    {
+        (void)now;
+    }
 
     /** Sends on this session; false with errno. */
     bool send(const void *data, std::size_t size, std::uint32_t ppid = 0, std::uint16_t stream = 0)
@@ -256,13 +275,17 @@ class TCPLikeServer
     friend class TCPLikeServerList;
 
     struct Service {
-        ThreadFactory factory;
-        void (*reject)(int);
-        bool (*initialize)(void *);
-        void (*finish)(void *);
-        double (*hook)(double);
-        void *user;
-        unsigned int runtimeLimit;
+        explicit Service(std::size_t maxThreads) : list(maxThreads)
+        {
+        }
+
+        ThreadFactory factory = nullptr;
+        void (*reject)(int) = nullptr;
+        bool (*initialize)(void *) = nullptr;
+        void (*finish)(void *) = nullptr;
+        double (*hook)(double) = nullptr;
+        void *user = nullptr;
+        unsigned long long limitAt = 0;
         TCPLikeServerList list;
 
         static Service *of(const rsp_server *server)
@@ -272,9 +295,7 @@ class TCPLikeServer
         static int init(rsp_server *server)
         {
             Service *s = of(server);
-            if (s->runtimeLimit > 0) {
-                rsp_server_timer(server, static_cast<int>(s->runtimeLimit));
-            }
+            s->arm(server, 0);
             return s->initialize == nullptr || s->initialize(s->user) ? 0 : -1;
         }
         static void fini(rsp_server *server)
@@ -292,6 +313,55 @@ class TCPLikeServer
             if (of(server)->reject != nullptr) {
                 of(server)->reject(-1);
             }
+        }
+        static void timer(rsp_server *server)
+        {
+            Service *s = of(server);
+            unsigned long long turn = rsp::now();
+            if (s->limitAt != 0 && turn >= s->limitAt) {
+                rsp_server_stop(server);
+                return;
+            }
+            while (TCPLikeServer *session = s->takeDue(turn)) {
+                {
+                    std::lock_guard<std::recursive_mutex> guard(session->mutex);
+                    session->asyncTimerEvent(rsp::now());
+                }
+                std::lock_guard<std::recursive_mutex> guard(s->list.mutex);
+                session->asyncBusy = false;
+                s->list.asyncDone.notify_all();
+            }
+            s->arm(server, turn);
+        }
+
+        /** A session whose time has come and that has not had its turn; it stays until it has. */
+        TCPLikeServer *takeDue(unsigned long long turn)
+        {
+            std::lock_guard<std::recursive_mutex> guard(list.mutex);
+            for (TCPLikeServer *session : list.threads) {
+                if (session->asyncAt != 0 && session->asyncAt <= turn &&
+                    session->asyncTurn != turn && !session->ending) {
+                    session->asyncTurn = turn;
+                    session->asyncBusy = true;
+                    return session;
+                }
+            }
+            return nullptr;
+        }
+        /** Sets the server's timer to what comes first; `turn`: who was due then has been called.
+         */
+        void arm(rsp_server *server, unsigned long long turn)
+        {
+            std::lock_guard<std::recursive_mutex> guard(list.mutex);
+            unsigned long long first = limitAt;
+            for (TCPLikeServer *session : list.threads) {
+                unsigned long long at = session->asyncAt;
+                if (at != 0 && at <= turn) {
+                    at = turn + 2500000;
+                }
+                first = at != 0 && (first == 0 || at < first) ? at : first;
+            }
+            rsp_server_timer(server, rsp::until(first));
         }
     };
 
@@ -320,6 +390,7 @@ class TCPLikeServer
             return RSP_SERVER_ABORT;
         }
         self->session = session;
+        self->server = server;
         self->list = &service->list;
         rsp_session_set_data(session, self);
         {
@@ -332,6 +403,11 @@ class TCPLikeServer
     {
         TCPLikeServer *self = of(session);
         if (self != nullptr) {
+            {
+                std::unique_lock<std::recursive_mutex> guard(self->list->mutex);
+                self->ending = true;
+                self->list->asyncDone.wait(guard, [self] { return !self->asyncBusy; });
+            }
             self->finishSession(self->last);
             {
                 std::lock_guard<std::recursive_mutex> guard(self->list->mutex);
@@ -367,13 +443,26 @@ class TCPLikeServer
     }
 
     rsp_server_session *session = nullptr;
+    rsp_server *server = nullptr;
     TCPLikeServerList *list = nullptr;
     std::recursive_mutex mutex;
-    double load = 0;
+    std::atomic<double> load{0};
     bool shuttingDown = false;
     bool started = false;
+    /* under the list's mutex */
+    unsigned long long asyncAt = 0;
+    unsigned long long asyncTurn = 0; /* the turn in which it was called last */
+    bool asyncBusy = false;
+    bool ending = false;
     EventHandlingResult last = EHR_Okay;
 };
+
+inline void TCPLikeServer::setAsyncTimer(unsigned long long timeStamp)
+{
+    std::lock_guard<std::recursive_mutex> guard(list->mutex);
+    asyncAt = timeStamp;
+    Service::of(server)->arm(server, asyncTurn);
+}
 
 inline double TCPLikeServerList::getTotalLoad()
 {
@@ -445,6 +534,7 @@ class UDPLikeServer
         config.fini = [](rsp_server *s) { of(s)->finishService(rsp_server_socket(s), EHR_Okay); };
         config.load_hook = [](rsp_server *s, double) { return of(s)->getLoad(); };
         config.on_timer = [](rsp_server *s) { of(s)->timer(); };
+        config.wait = wait;
         config.on_message = message;
         config.on_cookie = cookie;
         config.on_notification = notification;
@@ -495,6 +585,19 @@ class UDPLikeServer
     virtual void handleTimer()
     {
     }
+    /**
+     * Waits until a session has something or so many microseconds are over; false: they are. A
+     * program that waits for more than the service's socket has its own.
+     */
+    virtual bool waitForAction(unsigned long long timeout)
+    {
+        return rsp_server_wait(server, static_cast<int>((timeout + 999) / 1000)) > 0;
+    }
+    /** The service's socket, for a waitForAction() of the program's. */
+    int getSocket() const
+    {
+        return rsp_server_socket(server);
+    }
 
     /** Sends on a session; false with errno. */
     bool send(rserpool_session_t session, const void *data, std::size_t size,
@@ -530,6 +633,10 @@ class UDPLikeServer
             handleTimer();
         }
         arm();
+    }
+    static void wait(rsp_server *s, int timeout_ms)
+    {
+        (void)of(s)->waitForAction(timeout_ms > 0 ? timeout_ms * 1000ULL : 0);
     }
     static int init(rsp_server *s)
     {

@@ -55,6 +55,8 @@ struct rsp_server_config {
     double (*load_hook)(struct rsp_server *server, double load);
     void (*rejected)(struct rsp_server *server); /* a session was turned away */
     void (*on_timer)(struct rsp_server *server); /* rsp_server_timer() */
+    /* waits in the place of rsp_server_wait(), for descriptors of the program's own as well */
+    void (*wait)(struct rsp_server *server, int timeout_ms);
 
     /* one session; all but on_message may be NULL. Never two at a time for one session. */
     enum rsp_server_result (*session_init)(struct rsp_server_session *session);
@@ -136,10 +138,22 @@ double rsp_server_load(const struct rsp_server *server);
 /**
  * Set the server's timer.
  *
+ * May be called from any thread; on_timer() is called by that of rsp_server_run().
  * @param server     from rsp_server_new()
  * @param timeout_ms until on_timer() is called, once; -1: off
  */
 void rsp_server_timer(struct rsp_server *server, int timeout_ms);
+
+/**
+ * Wait as a server does.
+ *
+ * Until a session has something, the server is stopped, its timer has been set anew, or time is up.
+ * For the callback wait().
+ * @param server     from rsp_server_new(), and running
+ * @param timeout_ms milliseconds; -1 without limit
+ * @return more than 0: something is there; 0: time is up; -1 with errno
+ */
+int rsp_server_wait(struct rsp_server *server, int timeout_ms);
 
 /**
  * The server of a session.

@@ -115,3 +115,63 @@ def test_thousand_sessions_in_one_loop(host, record_property):
 @pytest.mark.plain
 def test_ten_thousand_sessions_in_one_loop(host, record_property):
     many(host, 10050, record_property)
+
+
+CALLS = rsp.BUILD / "tests" / "session" / "session-calls"
+HOOKS = rsp.BUILD / "tests" / "session" / "cpp-hooks"
+
+
+def hooks(host, what):
+    """A server of tools/cpp-hooks.cpp and a user of it."""
+    server = host.start(HOOKS, "hooks", what, name=what, stdin=subprocess.PIPE)
+    host.wait_pes("hooks.tcp", 1)
+    user = host.start(CALLS, "user", "hooks", "any", name="user", stdin=subprocess.PIPE)
+    rsp.wait_until(lambda: "connected" in user.output(), 10, user.output)
+    return server, user
+
+
+def tell(process, line):
+    process.popen.stdin.write(line.encode() + b"\n")
+    process.popen.stdin.flush()
+
+
+def messages(user, wanted, deadline=10):
+    def got():
+        return [line[8:] for line in user.output().splitlines() if line.startswith("message ")]
+    rsp.wait_until(lambda: len(got()) >= len(wanted), deadline, user.output())
+    assert got() == wanted
+
+
+def stop(server, user):
+    user.popen.stdin.close()
+    assert user.wait(10) == 0, user.output()
+    server.kill(signal.SIGTERM)
+    assert server.wait(10) == 0, server.output()
+
+
+def test_asynchronous_timer_of_a_session(host):
+    server, user = hooks(host, "timer")
+    tell(user, "go")
+    messages(user, ["tick 1", "tick 2", "tick 3"])
+    tell(user, "again")
+    messages(user, ["tick 1", "tick 2", "tick 3"] * 2)
+    stop(server, user)
+
+
+def test_asynchronous_timer_that_is_left_comes_again(host):
+    server, user = hooks(host, "late")
+    tell(user, "go")
+    messages(user, ["tick 1", "tick 2", "tick 3"], 15)
+    stop(server, user)
+
+
+def test_service_that_waits_for_more_than_its_socket(host):
+    server, user = hooks(host, "input")
+    tell(user, "here I am")
+    messages(user, ["timer"])
+    tell(server, "a line")
+    messages(user, ["timer", "a line"])
+    server.popen.stdin.close()
+    tell(user, "still here")
+    messages(user, ["timer", "a line", "timer"])
+    stop(server, user)
