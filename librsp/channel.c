@@ -192,6 +192,12 @@ static int sctp_queue(struct channel *ch, const void *data, const struct queued 
     return r;
 }
 
+bool channel_has_room(const struct channel *ch)
+{
+    struct pollfd p = {.fd = ch->fd, .events = POLLOUT};
+    return poll(&p, 1, 0) > 0;
+}
+
 static int sctp_flush(struct channel *ch)
 {
     int r = 0;

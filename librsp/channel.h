@@ -89,6 +89,9 @@ ssize_t channel_recv(struct channel *ch, void *buffer, size_t size, struct chann
  */
 ssize_t channel_look(struct channel *ch, struct channel_in *ret);
 
+/** The kernel takes something now. */
+bool channel_has_room(const struct channel *ch);
+
 /** Something was read ahead that channel_recv() can give without asking the kernel. */
 bool channel_ready(const struct channel *ch);
 

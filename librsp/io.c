@@ -159,10 +159,7 @@ static ssize_t accepted_try(struct sd *sd, const struct into *into)
 {
     struct peer *peer = sd->peer;
     ssize_t n = give_notice(sd, into);
-    if (channel_queued(&peer->ch) && !peer->ended) {
-        int r = channel_flush(&peer->ch);
-        peer_want_out(sd, peer, r == -EAGAIN);
-    }
+    peer_flush(sd, peer);
     n = n != 0 ? n : peer_try(sd, peer, into);
     if (n < 0 && n != -EAGAIN && !peer->ended) {
         peer->ended = true; /* said once as an error, then as the end */

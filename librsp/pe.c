@@ -86,14 +86,24 @@ int peer_control(struct sd *sd, struct peer *peer, const struct channel_in *in)
     return r; /* the rest is for users */
 }
 
+void peer_flush(struct sd *sd, struct peer *peer)
+{
+    if (peer->ended) {
+        return;
+    }
+    if (channel_queued(&peer->ch)) {
+        peer_want_out(sd, peer, channel_flush(&peer->ch) == -EAGAIN);
+    } else if (peer->wants_out && channel_has_room(&peer->ch)) {
+        peer_want_out(sd, peer, false); /* who was told EAGAIN has been woken */
+    }
+}
+
 bool peer_has_news(struct sd *sd)
 {
     struct peer *peer = sd->peer;
     struct channel_in in;
     ssize_t n = 0;
-    if (!peer->ended) {
-        peer_want_out(sd, peer, channel_flush(&peer->ch) == -EAGAIN);
-    }
+    peer_flush(sd, peer);
     while (n == 0 && sd->notices == NULL && peer->echo == NULL && !peer->ended) {
         n = channel_look(&peer->ch, &in);
         if (n == 0 && in.kind == CHANNEL_DATA) {

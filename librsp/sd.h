@@ -169,6 +169,8 @@ void server_drop(struct sd *sd, struct peer *peer, bool abort);
 struct peer *server_next(struct sd *sd);
 /** There is more to read of this one. */
 void server_again(struct sd *sd, struct peer *peer);
+/** What waits goes out; the socket has told of room, and tells no more. */
+void peer_flush(struct sd *sd, struct peer *peer);
 void peer_want_out(struct sd *sd, struct peer *peer, bool on);
 int peer_control(struct sd *sd, struct peer *peer, const struct channel_in *in);
 /** As user_has_news(), of an accepted session. */

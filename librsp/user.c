@@ -355,6 +355,8 @@ void user_work(struct sd *sd)
                     break;
                 }
                 user_want_out(sd, r == -EAGAIN);
+            } else if (u->watching_out && channel_has_room(&u->ch)) {
+                user_want_out(sd, false); /* who was told EAGAIN has been woken */
             }
             return;
         case MACHINE_RESOLVING:
@@ -691,7 +693,6 @@ bool user_has_news(struct sd *sd)
         }
         ssize_t n = channel_look(ch, &in);
         if ((n == 0 && in.kind == CHANNEL_DATA) || !take_control(sd, n, &in)) {
-            user_want_out(sd, channel_queued(ch));
             update_ready(sd);
             return n == 0;
         }

@@ -327,8 +327,9 @@ int rsp_accept(int sd, int timeout);
 /**
  * Begin a session with a pool.
  *
- * Waits until a server has accepted. On an O_NONBLOCK socket it returns with EINPROGRESS at once,
- * and the descriptor is readable when there is news: the outcome is what the next call returns.
+ * Waits until a server has accepted. On an O_NONBLOCK socket it returns at once, with EINPROGRESS
+ * unless one has, and the descriptor is readable when there is news: the outcome is what the next
+ * call returns.
  * @param sd             a session socket
  * @param handle         the pool handle
  * @param size           its length
@@ -363,7 +364,8 @@ int rsp_has_cookie(int sd);
  * Send a message.
  *
  * The message is taken whole or not at all. On a user's session without a server the call waits for
- * one.
+ * one. Over SCTP a message is no longer than the kernel's send buffer (net.core.wmem_default), over
+ * TCP RSP_SO_MESSAGE_MAX alone counts.
  * @param sd         a session socket
  * @param data       the message; NULL with size 0 and RSP_SEND_EOF or RSP_SEND_ABORT
  * @param size       its length, 1 to RSP_SO_MESSAGE_MAX

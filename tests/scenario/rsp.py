@@ -179,6 +179,8 @@ class Host:
         reports = self.world.reports / "report"
         env["ASAN_OPTIONS"] = f"log_path={reports}:detect_stack_use_after_return=1"
         env["UBSAN_OPTIONS"] = f"log_path={reports}:print_stacktrace=1"
+        env["TSAN_OPTIONS"] = (f"log_path={reports}:second_deadlock_stack=1:"
+                               f"suppressions={ROOT}/tests/tsan.supp")
         if shim or pool:
             env["LD_PRELOAD"] = str(SHIM)
         if pool:

@@ -121,7 +121,7 @@ def test_no_registrar(world):
 
 def test_age_of_an_answer(world):
     """A cached answer will do if it is not older than the caller says; 0: the registrar is asked."""
-    host = world.agent("sctp")
+    host = world.agent("sctp", "--set", "Agent.StaleCache=10min")
     registrar = host.registrar
 
     def register(port):

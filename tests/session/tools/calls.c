@@ -2,7 +2,10 @@
 /* Usage: session-calls CASE POOL [tcp|sctp|any] */
 #include "calls.h"
 
+#include <linux/tcp.h>
 #include <time.h>
+
+#define ESTABLISHED 1 /* of tcpi_state, which <netinet/tcp.h> names */
 
 const char *pool;
 int protocol = IPPROTO_TCP;
@@ -80,11 +83,36 @@ int use(int type)
     return sd;
 }
 
+/**
+ * Whether it is a user's connection. A daemon tries whether an element that was reported is there
+ * again: it connects, and closes without a word.
+ */
+static bool is_session(int sd)
+{
+    for (int64_t end = now_ms() + WAIT_MS; now_ms() < end; (void)poll(NULL, 0, 1)) {
+        struct tcp_info info = {.tcpi_state = 0};
+        socklen_t len = sizeof(info);
+        CHECK_IS(rsp_getsockopt(sd, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+        if (info.tcpi_bytes_received > 1 || info.tcpi_state != ESTABLISHED) {
+            return info.tcpi_bytes_received > 1; /* the end counts as one */
+        }
+    }
+    return false;
+}
+
 int take(int server)
 {
-    int sd = rsp_accept(server, WAIT_MS);
-    CHECK(sd >= 0);
-    return sd;
+    for (;;) {
+        int protocol_of = 0;
+        socklen_t len = sizeof(protocol_of);
+        int sd = rsp_accept(server, WAIT_MS);
+        CHECK(sd >= 0);
+        CHECK_IS(rsp_getsockopt(sd, SOL_SOCKET, SO_PROTOCOL, &protocol_of, &len), 0);
+        if (protocol_of == IPPROTO_SCTP || is_session(sd)) {
+            return sd;
+        }
+        CHECK_IS(rsp_close(sd), 0);
+    }
 }
 
 void say(int sd, const char *text)

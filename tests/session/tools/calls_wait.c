@@ -45,7 +45,8 @@ void nonblock(void)
     int server = serve(SOCK_STREAM | SOCK_NONBLOCK);
     CHECK_FAILS(rsp_accept(server, 0), EAGAIN);
     int sd = rsp_socket(0, SOCK_STREAM | SOCK_NONBLOCK, protocol);
-    CHECK_FAILS(rsp_connect(sd, octets(pool), strlen(pool), 0), EINPROGRESS);
+    int r = rsp_connect(sd, octets(pool), strlen(pool), 0);
+    CHECK(r == 0 || errno == EINPROGRESS);
     CHECK_FAILS(rsp_connect(sd, octets(pool), strlen(pool), 0), EISCONN);
     until_connected(sd);
     CHECK_IS(waits(server, POLLIN, WAIT_MS), POLLIN);
@@ -70,7 +71,8 @@ void nonblock(void)
     CHECK_IS(rsp_close(sd), 0);
     /* A pool that nobody knows: the next call says so. */
     sd = rsp_socket(0, SOCK_STREAM | SOCK_NONBLOCK, protocol);
-    CHECK_FAILS(rsp_connect(sd, octets("nobody"), 6, 0), EINPROGRESS);
+    r = rsp_connect(sd, octets("nobody"), 6, 0);
+    CHECK(r == -1 && (errno == EINPROGRESS || errno == ENOENT));
     ssize_t n;
     while ((n = rsp_recv(sd, text, sizeof(text), 0)) < 0 && errno == EAGAIN) {
         CHECK_IS(waits(sd, POLLIN, WAIT_MS), POLLIN);
