@@ -92,14 +92,15 @@ static void load(void)
     copy_text(config.bind, sizeof(config.bind), "RSP_BIND");
     copy_text(config.probe, sizeof(config.probe), "RSP_PROBE");
     copy_text(text, sizeof(text), "RSP_POLICY");
-    if (text[0] != '\0' && !pre_policy_parse(text, &config.policy)) {
+    if (text[0] != '\0' && !pre_policy_parse(text, &config.policy, &config.slow_start_ms)) {
         config.policy.type = POLICY_NONE;
     }
     copy_text(text, sizeof(text), "RSP_PROTO");
     config.protocol = protocol_of(text);
     config.capacity = number("RSP_CAPACITY", UINT32_MAX);
     config.probe_ms = number("RSP_PROBE_MS", UINT32_MAX);
-    config.slow_start_ms = number("RSP_SLOW_START_MS", UINT32_MAX);
+    uint32_t slow_start_ms = number("RSP_SLOW_START_MS", UINT32_MAX);
+    config.slow_start_ms = slow_start_ms != 0 ? slow_start_ms : config.slow_start_ms;
     config.sticky_ms = number("RSP_STICKY", 86400) * 1000;
     copy_text(text, sizeof(text), "RSP_PEERNAME");
     config.peername_cookie = strcmp(text, "cookie") == 0;

@@ -46,7 +46,7 @@ struct pre_config {
     uint32_t capacity;                /* $RSP_CAPACITY */
     char probe[PRE_TEXT_MAX];         /* $RSP_PROBE */
     uint32_t probe_ms;                /* $RSP_PROBE_MS */
-    uint32_t slow_start_ms;           /* $RSP_SLOW_START_MS */
+    uint32_t slow_start_ms;           /* $RSP_SLOW_START_MS, or $RSP_POLICY's */
     enum transport_protocol protocol; /* $RSP_PROTO: registers that kind instead of TCP */
     uint32_t sticky_ms;               /* $RSP_STICKY, seconds */
     bool peername_cookie;             /* $RSP_PEERNAME=cookie */
@@ -83,7 +83,7 @@ bool pre_daemon_rule(unsigned i, struct pre_rule *ret);
 void pre_hint(uint32_t pe_id);
 
 /** Parses "rr", "rand", "lu" … with words after ':' as rspctl does; false: unknown. */
-bool pre_policy_parse(const char *text, struct policy *ret);
+bool pre_policy_parse(const char *text, struct policy *ret, uint32_t *ret_slow_start_ms);
 
 /** One line to $RSP_LOG, if set. Inside or outside pre_enter(). */
 void pre_log(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -37,6 +37,19 @@ Test(config, environment_is_copied)
     cr_assert(c->policy.type == POLICY_NONE && c->protocol == TRANSPORT_UDP);
 }
 
+Test(config, slow_start_of_the_policy)
+{
+    (void)setenv("RSP_POLICY", "lu:slow-start=10s", 1);
+    cr_assert(pre_config()->slow_start_ms == 10000 && pre_config()->policy.type == POLICY_LU);
+}
+
+Test(config, slow_start_by_itself)
+{
+    (void)setenv("RSP_POLICY", "lu:slow-start=10s", 1);
+    (void)setenv("RSP_SLOW_START_MS", "500", 1);
+    cr_assert_eq(pre_config()->slow_start_ms, 500);
+}
+
 /* L-52: what the daemon says is checked. */
 Test(config, hello_ok)
 {
