@@ -284,6 +284,30 @@ rsp_recvmsg(int fd, void *buffer, size_t size, struct rsp_sndrcvinfo *info,
     return ret_size(n);
 }
 
+/** A message with all its parts, as far as they fit and the call may wait for them. */
+static ssize_t receive_whole(struct sd *sd, const struct into *into,
+                             const struct patience *patience)
+{
+    uint8_t *out = (uint8_t *)into->buffer;
+    size_t got = 0;
+    ssize_t n;
+    do {
+        unsigned connection = sd->kind == SD_USER ? user_connections(sd) : 0;
+        struct into rest = *into;
+        rest.buffer = out + got;
+        rest.size = into->size - got;
+        *into->flags = 0;
+        n = receive(sd, &rest, patience);
+        if (n > 0 && got > 0 && sd->kind == SD_USER && user_connections(sd) != connection) {
+            memmove(out, out + got, (size_t)n); /* from another server: a message from its start */
+            got = 0;
+        }
+        got += n > 0 ? (size_t)n : 0;
+    } while (n > 0 && (*into->flags & MSG_EOR) == 0 && got < into->size &&
+             sd_default_timeout(sd, patience->flags) != 0);
+    return n < 0 && got == 0 ? n : (ssize_t)got;
+}
+
 RSP_PUBLIC ssize_t rsp_recv(int fd, void *buffer, size_t size, int flags)
 {
     int out = 0;
@@ -295,8 +319,7 @@ RSP_PUBLIC ssize_t rsp_recv(int fd, void *buffer, size_t size, int flags)
     if (sd == NULL) {
         return ret_size(-EBADF);
     }
-    struct patience patience = {.by_descriptor = true, .flags = flags};
-    ssize_t n = receive(sd, &into, &patience);
+    ssize_t n = receive_whole(sd, &into, &(struct patience){.by_descriptor = true, .flags = flags});
     sd_put(sd);
     return ret_size(n);
 }

@@ -452,7 +452,8 @@ ssize_t rsp_send(int sd, const void *data, size_t size, int flags);
 /**
  * Receive data, in the form of recv(2).
  *
- * Cookies and notifications are passed over.
+ * Cookies and notifications are passed over. A call that may wait gives a whole message, or as much
+ * of it as the buffer holds; one that may not gives what is there.
  * @param sd     a session socket with one session
  * @param buffer where to
  * @param size   its length

@@ -12,6 +12,7 @@ import rsp
 
 HELLO = rsp.BUILD / "examples" / "example-hello-server"
 CLIENT = rsp.BUILD / "tests" / "session" / "session-client"
+ECHO = rsp.BUILD / "tests" / "session" / "session-echo"
 
 
 @pytest.fixture
@@ -54,6 +55,31 @@ def test_sessions_lose_nothing(host):
 def test_thousand_sessions_lose_nothing(host):
     failovers = count_while_killing(host, 1000, 30, 2100, 60, 1.0)
     assert failovers > 1000
+
+
+@pytest.mark.parametrize("window", [1, 4])
+def test_messages_of_every_size_while_servers_die(host, window):
+    """Up to 150,000 octets; rsp_recv() gives them whole, rsp_recvmsg() in parts."""
+    chance = random.Random(7)
+    servers = [host.start(ECHO, "serve", "echo", "tcp", name=f"server{n}") for n in range(3)]
+    everyone = list(servers)
+    host.wait_pes("echo", 3)
+    client = host.start(ECHO, "ask", "echo", "tcp", 3000, window, name="client")
+    while client.running():
+        before = client.output().count("at ")
+        rsp.wait_until(lambda b=before: client.output().count("at ") > b + 20 or
+                       not client.running(), 30, "progress")
+        if client.running():
+            servers.pop(chance.randrange(len(servers))).kill()
+            servers.append(host.start(ECHO, "serve", "echo", "tcp", name=f"server{len(everyone)}"))
+            everyone.append(servers[-1])
+            host.wait_pes("echo", 3)
+    assert client.wait(1) == 0, client.output()
+    right, failovers = (int(word) for word in client.output().splitlines()[-1].split()
+                        if word.isdigit())
+    assert right == 3000 and failovers > 2
+    for process in everyone:
+        assert "lost" not in process.output()
 
 
 @pytest.mark.alone
