@@ -2,6 +2,8 @@
 /* Associations as the registrar sees them: who is at the other end, and what goes when they end. */
 #include "rspd/registrar/rg_internal.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,17 +114,72 @@ void rg_assoc_shows_one(struct rg *rg, uint64_t assoc)
     }
 }
 
-/* The PEs that were registered over it (asap.md §5.3). */
-static void remove_elements(struct rg *rg, uint64_t assoc, const char *reason, struct tm_us now)
+/*
+ * The PEs that were registered over it (asap.md §5.3), so many at once. 0: none is left; 1: there
+ * are more; -ENOMEM.
+ */
+static int remove_some(struct rg *rg, uint64_t assoc, const char *reason, unsigned most,
+                       struct tm_us now)
 {
     struct hs_cursor cursor = {0};
     const struct hs_element *element;
+    int result = 0;
     hs_read_begin();
-    while ((element = hs_owner_next(rg->hs, assoc, &cursor)) != NULL) {
-        /* Without memory it stays; its keep-alive finds the association gone and tries again. */
-        (void)rg_remove(rg, *element->handle, element->pe_id, reason, now);
+    while (result == 0 && (element = hs_owner_next(rg->hs, assoc, &cursor)) != NULL) {
+        if (most-- == 0) {
+            result = 1;
+        } else if (!rg_remove(rg, *element->handle, element->pe_id, reason, now)) {
+            result = -ENOMEM;
+        }
     }
     hs_read_end();
+    return result;
+}
+
+/*
+ * An association may have carried tens of thousands: then the rest goes a timer's turn at a time,
+ * so that nobody else waits for it.
+ */
+static void remove_elements(struct rg *rg, uint64_t assoc, const char *reason, struct tm_us now)
+{
+    int left = remove_some(rg, assoc, reason, RG_ORPHANS_AT_ONCE, now);
+    if (left == 0) {
+        return;
+    }
+    struct rg_orphans *orphans = malloc(sizeof(*orphans));
+    if (orphans == NULL) {
+        /* What memory does not let go stays; its keep-alive finds the association gone. */
+        (void)remove_some(rg, assoc, reason, UINT_MAX, now);
+        return;
+    }
+    *orphans = (struct rg_orphans){.next = rg->orphans, .assoc = assoc, .reason = reason};
+    if (rg->orphans == NULL) {
+        rg->orphans_at = tm_add_ms(now, left > 0 ? RG_ORPHANS_MS : RG_RETRY_MS);
+    }
+    rg->orphans = orphans;
+}
+
+void rg_orphans_due(struct rg *rg, struct tm_us now)
+{
+    struct rg_orphans *first = rg->orphans;
+    if (first == NULL || !tm_due(rg->orphans_at, now)) {
+        return;
+    }
+    int left = remove_some(rg, first->assoc, first->reason, RG_ORPHANS_AT_ONCE, now);
+    rg->orphans_at = tm_add_ms(now, left < 0 ? RG_RETRY_MS : RG_ORPHANS_MS);
+    if (left == 0) {
+        rg->orphans = first->next;
+        free(first);
+    }
+}
+
+void rg_orphans_free(struct rg *rg)
+{
+    while (rg->orphans != NULL) {
+        struct rg_orphans *next = rg->orphans->next;
+        free(rg->orphans);
+        rg->orphans = next;
+    }
 }
 
 /* Those of a host that was offered to another registrar may just be moving there. */

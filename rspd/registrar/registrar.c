@@ -94,6 +94,7 @@ void rg_free(struct rg *rg)
     }
     struct rg_node *node;
     rg_assoc_free_all(rg);
+    rg_orphans_free(rg);
     while ((node = rg_table_any(&rg->pes)) != NULL) {
         rg_pe_drop(rg, rg_of(node, struct rg_pe));
     }
@@ -266,6 +267,7 @@ struct tm_us rg_next_timer(const struct rg *rg)
         expiry = rg->retry;
     }
     struct tm_us next = tm_min(expiry, rg->next_announce);
+    next = rg->orphans != NULL ? tm_min(next, rg->orphans_at) : next;
     return first != NULL ? tm_min(next, first->at) : next;
 }
 
@@ -301,6 +303,7 @@ void rg_timer(struct rg *rg, struct tm_us now)
     if (tm_due(rg->retry, now)) {
         rg_expire(rg, now);
     }
+    rg_orphans_due(rg, now);
     while ((timer = rg_timer_first(&rg->heap)) != NULL && tm_due(timer->at, now)) {
         if (timer->kind == RG_TIMER_PE) {
             rg_pe_due(rg, (struct rg_pe *)(void *)((char *)timer - offsetof(struct rg_pe, timer)),

@@ -21,6 +21,8 @@
 #define RG_MALFORMED_MS      60000
 #define RG_REPORT_WINDOW_MS  60000 /* reports older than that no longer count */
 #define RG_RETRY_MS          1000  /* after memory was out for a removal */
+#define RG_ORPHANS_AT_ONCE   256   /* elements of an association that has ended … */
+#define RG_ORPHANS_MS        1     /* … and the next ones after that */
 #define RG_GONE_MS           2     /* elements that went together are told together … */
 #define RG_GONE_PAUSE_MS     10    /* … and after that at the earliest the next ones */
 #define RG_SUGGEST_MS        1000  /* one suggestion per host and that long is followed */
@@ -94,6 +96,13 @@ struct rg_assoc {
     struct rg_principal *principal; /* who stands behind it; NULL: not limited */
 };
 
+/** What an association that has ended left behind, and is taken out bit by bit. */
+struct rg_orphans {
+    struct rg_orphans *next;
+    uint64_t assoc;
+    const char *reason; /* a literal */
+};
+
 /** A subscription: an association that wants to know how a pool changes (RFC 5352 §2.2.5). */
 struct rg_sub {
     struct rg_assoc *assoc;
@@ -162,6 +171,8 @@ struct rg {
     uint32_t peers;
     struct tm_us next_announce;
     struct tm_us retry; /* expiry waits until then; 0: not waiting */
+    struct rg_orphans *orphans;
+    struct tm_us orphans_at; /* when the next of them go */
     uint32_t event_tokens;
     struct tm_us event_refill;
     struct rg_hooks hooks;
@@ -209,6 +220,9 @@ bool rg_assoc_may_register(const struct rg *rg, const struct rg_assoc *assoc,
                            struct pool_handle handle);
 void rg_assoc_free_all(struct rg *rg);
 void rg_assoc_free(struct rg *rg, struct rg_assoc *assoc);
+/** Takes out some more elements whose association has ended. */
+void rg_orphans_due(struct rg *rg, struct tm_us now);
+void rg_orphans_free(struct rg *rg);
 /** A record for one that we open; NULL: memory is out, or there are too many. */
 struct rg_assoc *rg_assoc_open(struct rg *rg, uint64_t id, const struct transport *to);
 

@@ -28,6 +28,48 @@ static void quiet(void)
     reconfigure();
 }
 
+/* --- one association, many elements --------------------------------------------------------------
+ */
+
+/* What an ended association leaves behind goes bit by bit; others are answered in between. */
+Test(bounds, orphans_go_bit_by_bit)
+{
+    enum { PES = 1000, AT_ONCE = 256, OTHERS = 1 };
+    quiet();
+    for (uint32_t i = 1; i <= PES; i++) {
+        join("web", i, PE_HOST);
+    }
+    join("other", 5, OTHER_HOST);
+    rg_assoc_down(b.rg, PE_HOST, b.now);
+    for (unsigned turns = 1; hs_element_count(b.hs) > OTHERS; turns++) {
+        cr_assert_eq(hs_element_count(b.hs), PES + OTHERS - turns * AT_ONCE);
+        join("other", 5, OTHER_HOST);
+        b.now = tm_add_ms(b.now, 1);
+        cr_assert_leq(rg_next_timer(b.rg).us, b.now.us, "the next are due soon");
+        rg_timer(b.rg, b.now);
+    }
+    drain();
+    rg_timer(b.rg, b.now);
+    cr_assert_gt(rg_next_timer(b.rg).us, b.now.us, "nothing is left to do");
+    cr_assert_not_null(hs_find(b.hs, pool_handle_of("other"), 5));
+}
+
+/* Several that end together; what is left of them goes with the registrar. */
+Test(bounds, orphans_of_several)
+{
+    quiet();
+    for (uint32_t i = 1; i <= 600; i++) {
+        join("web", i, i <= 300 ? PE_HOST : OTHER_HOST);
+    }
+    rg_assoc_down(b.rg, PE_HOST, b.now);
+    rg_assoc_down(b.rg, OTHER_HOST, b.now);
+    cr_assert_eq(hs_element_count(b.hs), 600 - 2 * 256);
+    b.now = tm_add_ms(b.now, 1);
+    rg_timer(b.rg, b.now);
+    cr_assert_eq(hs_element_count(b.hs), 44);
+    cr_assert_eq(tm_diff_ms(rg_next_timer(b.rg), b.now), 1);
+}
+
 /* --- rates and times ----------------------------------------------------------------------------
  */
 
