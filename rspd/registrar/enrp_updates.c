@@ -62,6 +62,35 @@ static void tell_disowned(struct enrp *en, struct pool_handle handle, uint32_t p
     }
 }
 
+/*
+ * To those who watch: what comes and goes at another registrar, as what does here. A registrar that
+ * joins hears of all there is.
+ */
+static void say_taken(struct enrp *en, enum event_kind kind, struct pool_handle handle,
+                      const struct pool_element *pe)
+{
+    char pool[POOL_HANDLE_TEXT_MAX];
+    char address[IP_ADDRESS_TEXT_MAX] = "?";
+    char policy[48];
+    if (pe->user.address_count > 0) {
+        (void)ip_address_format(&pe->user.addresses[0], address, sizeof(address));
+    }
+    (void)outbox_event(en->out, kind, handle, pe->pe_id, pe->home_id,
+                       "PE 0x%08x %s pool %s: %s %s port %u, %s, home registrar %08x", pe->pe_id,
+                       kind == EVENT_PE_ADDED ? "joined" : "changed in",
+                       pool_handle_format(handle, pool, sizeof(pool)),
+                       transport_protocol_name(pe->user.protocol), address, pe->user.port,
+                       policy_format(&pe->policy, policy, sizeof(policy)), pe->home_id);
+}
+
+static void say_dropped(struct enrp *en, struct pool_handle handle, uint32_t pe_id, uint32_t home)
+{
+    char pool[POOL_HANDLE_TEXT_MAX];
+    (void)outbox_event(en->out, EVENT_PE_REMOVED, handle, pe_id, home,
+                       "PE 0x%08x left pool %s: so its home registrar %08x says", pe_id,
+                       pool_handle_format(handle, pool, sizeof(pool)), home);
+}
+
 void en_move(struct enrp *en, const struct hs_element *element, uint32_t home, struct tm_us now)
 {
     bool ours = element->home_id == en->set.id;
@@ -81,6 +110,7 @@ void en_drop(struct enrp *en, const struct hs_element *element, struct tm_us now
         return; /* the next audit comes back to it */
     }
     if (hs_deregister(en->hs, *element->handle, element->pe_id) == HS_REMOVED) {
+        say_dropped(en, *element->handle, element->pe_id, element->home_id);
         tell_changed(en, *element->handle, element->pe_id, now);
     }
 }
@@ -255,6 +285,7 @@ void en_import(struct enrp *en, int slot, const struct enrp_entry *entry, enum e
     }
     add_distance(en, &placed.policy);
     bool ours = old != NULL && old->home_id == en->set.id;
+    enum event_kind kind = old == NULL ? EVENT_PE_ADDED : EVENT_PE_CHANGED;
     bool news = old == NULL || !same_user(old, element);
     enum hs_result result = hs_register(en->hs, entry->handle, element,
                                         en_life_ms(en, element->registration_life), 0, now);
@@ -267,6 +298,7 @@ void en_import(struct enrp *en, int slot, const struct enrp_entry *entry, enum e
         tell_disowned(en, entry->handle, element->pe_id, now);
     }
     if (news) {
+        say_taken(en, kind, entry->handle, element);
         tell_changed(en, entry->handle, element->pe_id, now);
     }
     hs_read_end();

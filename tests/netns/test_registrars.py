@@ -73,6 +73,28 @@ def test_what_rspctl_shows(world):
     fits_schema(hosts[1], "dump", "--all")
 
 
+def test_a_monitor_sees_the_whole_scope(world):
+    """At a registrar that is not their home: elements come and go, each with its home."""
+    hosts = scope.registrars(world, 2)
+    agent, = scope.agents(world, 1)
+    monitors = [host.start(rsp.RSPCTL, "--json", "monitor", "web", name="monitor")
+                for host in hosts]
+    for host in hosts:
+        rsp.wait_until(lambda h=host: h.ctl("status")["clients"] >= 2, 5, "the monitor")
+    server = agent.http_server("s", 8080, pool="web")
+    pe, = hosts[0].wait_pes("web", 1, 10)
+
+    def said(monitor, kind):
+        return rsp.wait_until(
+            lambda: [event for event in map(json.loads, monitor.output().splitlines())
+                     if event["kind"] == kind and event["pe_id"] == pe["pe_id"]], 10, kind)[0]
+    home = agent.ctl("status")["home_registrar"]
+    assert home in [scope.own_id(host) for host in hosts]
+    assert [said(m, "pe-added")["registrar_id"] for m in monitors] == [home, home]
+    server.kill()
+    assert [said(m, "pe-removed")["registrar_id"] for m in monitors] == [home, home]
+
+
 def test_a_registrar_leaves(world):
     """`rspctl registrar leave`: what it owned goes to the others, nothing is missed meanwhile, and
     its host goes on as an agent."""

@@ -259,3 +259,48 @@ Test(enrp_said, conflicts_in_words)
     cr_assert_eq(counters.conflicts, 2);
     ex_free(ex);
 }
+
+static void expect_said(struct ex *ex, enum event_kind kind, uint32_t home, const char *text)
+{
+    struct action *a = ex_next(ex, ACTION_EVENT);
+    cr_assert_not_null(a, "not said: %s", text);
+    cr_assert_eq(a->event.kind, kind, "%s", a->event.text);
+    cr_assert(a->event.pe_id == 5 && a->event.registrar_id == home);
+    cr_assert(pool_handle_equal(a->event.handle, pool_handle_of("pool")));
+    cr_assert_str_eq(a->event.text, text);
+}
+
+/* Who watches this registrar sees what comes and goes at the others, by update and by table. */
+Test(enrp_said, elements_of_others)
+{
+    struct ex *ex = ex_serving(NULL);
+    ex_peer(ex, 3, 0x70, 7);
+    struct enrp_entry entry = ex_entry("pool", 5, 0x70);
+    ex_update(ex, 3, 0x70, ENRP_ADD_PE, &entry, false);
+    expect_said(ex, EVENT_PE_ADDED, 0x70,
+                "PE 0x00000005 joined pool pool: tcp 10.0.1.5 port 80, Round Robin, home registrar "
+                "00000070");
+    ex_update(ex, 3, 0x70, ENRP_ADD_PE, &entry, false); /* registered again: no news */
+    cr_assert_null(ex_next(ex, ACTION_EVENT));
+    entry.element.user.port = 81;
+    ex_update(ex, 3, 0x70, ENRP_ADD_PE, &entry, false);
+    expect_said(ex, EVENT_PE_CHANGED, 0x70,
+                "PE 0x00000005 changed in pool pool: tcp 10.0.1.5 port 81, Round Robin, home "
+                "registrar 00000070");
+    ex_update(ex, 3, 0x70, ENRP_DEL_PE, &entry, false);
+    expect_said(ex, EVENT_PE_REMOVED, 0x70,
+                "PE 0x00000005 left pool pool: so its home registrar 00000070 says");
+    ex_update(ex, 3, 0x70, ENRP_DEL_PE, &entry, false);
+    cr_assert_null(ex_next(ex, ACTION_EVENT));
+
+    ex_presence(ex, 3, 0x70, 7, false, 0x1234); /* not what we know: its table is asked for */
+    cr_assert_not_null(ex_sent(ex, ENRP_HANDLE_TABLE_REQUEST));
+    ex_table(ex, 3, 0x70, 0, 0x70, 5, 1);
+    struct action *a;
+    unsigned added = 0;
+    while ((a = ex_next(ex, ACTION_EVENT)) != NULL) {
+        added += a->event.kind == EVENT_PE_ADDED && a->event.registrar_id == 0x70 ? 1 : 0;
+    }
+    cr_assert_eq(added, 1);
+    ex_free(ex);
+}

@@ -115,6 +115,7 @@ Test(enrp_shares, reasons_of_conflicts)
         struct enrp_entry e = ex_entry("pool", 5, 1);
         e.element.user.protocol = TRANSPORT_SCTP;
         ex_update(ex, 1, 1, ENRP_ADD_PE, &e, false);
+        ex_drop(ex);
         e.element.pe_id = 6;
         if (i == 0) {
             e.element.policy = (struct policy){.type = POLICY_RAND};
