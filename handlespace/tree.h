@@ -110,6 +110,7 @@ void tree_refold(struct tree_node *root, const struct tree_kind *kind);
 #define TREE_CLASSES 16
 struct tree_store {
     struct tree_node *returned; /* pushed by RCU's callbacks, taken by the writer */
+    uint32_t waiting;           /* pushes since it was taken, about */
     struct tree_node *spare[TREE_CLASSES];
     uint32_t spare_count, limit;
     uint32_t live, taken;

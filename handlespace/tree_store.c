@@ -24,6 +24,7 @@
 #define STEP        64
 #define SPARE_LEAST 64   /* kept however small the trees are */
 #define SPARE_TAKEN 2048 /* kept at most for what is to come */
+#define WAITING_MAX 512  /* changes whose nodes wait for the writer; those of others are freed */
 
 /* Less what malloc() puts before it, so that blocks lie side by side. */
 static size_t size_of(unsigned class)
@@ -47,6 +48,7 @@ static void collect(struct tree_store *store)
 {
     struct tree_node *batch = __atomic_exchange_n(&store->returned, NULL, __ATOMIC_ACQUIRE);
     if (batch != NULL) {
+        __atomic_store_n(&store->waiting, 0, __ATOMIC_RELAXED);
         /* As many as were taken since the last ones came will be taken until the next come. */
         store->limit = SPARE_LEAST + store->live / 16 +
                        (store->taken < SPARE_TAKEN ? store->taken : SPARE_TAKEN);
@@ -98,14 +100,15 @@ static void node_release(struct rcu_head *head)
     struct tree_node *first = hs_container_of(head, struct tree_node, rcu);
     struct tree_store *store = first->store;
     hs_note_acquire(grace);
-    while (!KEEP && first != NULL) {
-        struct tree_node *next = first->next;
-        free(first);
-        first = next;
-    }
-    if (first == NULL) {
+    if (!KEEP || __atomic_load_n(&store->waiting, __ATOMIC_RELAXED) >= WAITING_MAX) {
+        while (first != NULL) {
+            struct tree_node *next = first->next;
+            free(first);
+            first = next;
+        }
         return;
     }
+    (void)__atomic_fetch_add(&store->waiting, 1, __ATOMIC_RELAXED);
     struct tree_node *seen = __atomic_load_n(&store->returned, __ATOMIC_RELAXED);
     do {
         first->batch = seen;
