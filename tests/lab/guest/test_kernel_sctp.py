@@ -127,3 +127,64 @@ def test_kernel_and_userland_in_one_scope(world, at_registrar):
     registrar.wait_pes("web", 0, 15)
     agent.ip("link", "set", "eth0", "up")
     registrar.wait_pes("web", 1, 30)
+
+
+# Writes INITs of hosts that are not there, so that nobody answers the answers.
+INITS = """
+import socket, struct, sys
+source, target, port, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+table = []
+for n in range(256):
+    for _ in range(8):
+        n = n >> 1 ^ 0x82f63b78 & -(n & 1)
+    table.append(n)
+
+def crc32c(octets):
+    value = 0xffffffff
+    for octet in octets:
+        value = table[(value ^ octet) & 255] ^ value >> 8
+    return value ^ 0xffffffff
+
+out = socket.socket(socket.AF_INET, socket.SOCK_RAW, 132)
+out.setsockopt(socket.IPPROTO_IP, socket.IP_HDRINCL, 1)
+for n in range(count):
+    chunk = struct.pack('!BBHIIHHI', 1, 0, 20, n + 1, 65536, 2, 2, 1)
+    packet = struct.pack('!HHII', 1024 + n % 60000, port, 0, 0) + chunk
+    packet = packet[:8] + struct.pack('<I', crc32c(packet)) + packet[12:]
+    head = struct.pack('!BBHHHBBH4s4s', 0x45, 0, 20 + len(packet), 0, 0, 64, 132, 0,
+                       socket.inet_aton(source), socket.inet_aton(target))
+    out.sendto(head + packet, (target, 0))
+"""
+
+
+def kernel_sctp(host):
+    """Associations the kernel holds for the host, and its counters."""
+    table = host.run("cat", "/proc/net/sctp/assocs").stdout.splitlines()[1:]
+    lines = host.run("cat", "/proc/net/sctp/snmp").stdout.splitlines()
+    return len(table), {name: int(value) for name, value in map(str.split, lines)}
+
+
+def test_half_open_associations_are_nothing_to_the_kernel(world):
+    """RFC 9260 §5.1.3: an INIT is answered by a cookie, and nothing is kept of it. So there is no
+    limit to set where the kernel speaks SCTP."""
+    registrar = world.host("pr", "10.52.0.1")
+    agent = world.host("pe", "10.52.0.2")
+    flooder = world.host("flooder", "10.52.0.3")
+    registrar.start_rspd(interfaces="eth0")
+    agent.start_rspd(registrar="no", interfaces="eth0")
+    agent.http_server("s", 8080, pool="web")
+    registrar.wait_pes("web", 1, 20)
+    port = next(r["port"] for r in agent.ctl("registrar", "list")["registrars"] if r["port"])
+    held, before = kernel_sctp(registrar)
+    result = flooder.run(rsp.PYTHON, "-c", INITS, "10.52.0.99", "10.52.0.1", port, 5000,
+                         timeout=100)
+    assert result.returncode == 0, result.stderr
+    still, after = kernel_sctp(registrar)
+    gained = {name: after[name] - before[name] for name in after}
+    print(f"of 5000 INITs: {gained}")
+    assert gained["SctpInSCTPPacks"] >= 5000
+    assert gained["SctpOutCtrlChunks"] >= 4500  # each has its INIT ACK
+    assert gained["SctpPassiveEstabs"] == 0 and gained["SctpCurrEstab"] == 0
+    assert still == held
+    agent.http_server("t", 8081, pool="web")  # and it serves
+    registrar.wait_pes("web", 2, 20)
