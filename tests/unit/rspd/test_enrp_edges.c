@@ -167,6 +167,9 @@ Test(enrp_edges, reload)
     enrp_configure(ex->en, &set, ex->now);
     cr_assert_eq(ex->en->set.table_elements, ENRP_ENTRIES_MAX);
     cr_assert_eq(ex->en->set.table_octets, 1400);
+    set.table_octets = ENRP_MESSAGE_MAX - 2;
+    enrp_configure(ex->en, &set, ex->now);
+    cr_assert_eq(ex->en->set.table_octets, ENRP_MESSAGE_MAX - 3);
     ex_free(ex);
     ex = ex_new(NULL);
     enrp_configure(ex->en, &set, ex->now);

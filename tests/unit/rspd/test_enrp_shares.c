@@ -247,6 +247,7 @@ Test(enrp_shares, what_is_offered)
         {{5, 4}, 2, 2},    /* 3 wanted: none fits, 4 is the smaller */
         {{15, 1}, 15, 0},  /* 1 is less than an eighth of 16 */
         {{15, 1}, 14, 2},  /* 2 is not */
+        {{22, 1}, 21, 2},  /* 2 of 23 neither */
         {{3, 3}, 0, 1},    /* the first of equals */
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {

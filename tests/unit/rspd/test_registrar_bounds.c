@@ -89,6 +89,14 @@ Test(bounds, events_at_a_rate)
         }
         cr_assert_eq(count_of(ACTION_EVENT), table[i].said, "row %zu", i);
     }
+    b.now = tm_add_ms(b.now, 3600000);
+    leave("web", 7, OTHER_HOST); /* one of fifty: what is left does not add up with what comes */
+    b.now = tm_add_ms(b.now, 3600000);
+    drain();
+    for (int k = 0; k < 200; k++) {
+        leave("web", 7, OTHER_HOST);
+    }
+    cr_assert_eq(count_of(ACTION_EVENT), 50);
 }
 
 /* asap:A-101: the first announce at once, then (N+1)·T6 ± 1/8 with both ends. */

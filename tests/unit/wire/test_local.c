@@ -37,6 +37,18 @@ static int build_all(struct lp_writer *w, void *out, size_t size)
     return lp_finish(w);
 }
 
+/* What was in the buffer before is not told: padding and reserved octets are 0. */
+Test(local, nothing_else_gets_out)
+{
+    static uint8_t other[LP_MESSAGE_MAX];
+    struct lp_writer w;
+    memset(octets, 0xff, sizeof(octets));
+    int len = build_all(&w, octets, sizeof(octets));
+    cr_assert_gt(len, 0);
+    cr_assert_eq(build_all(&w, other, sizeof(other)), len);
+    cr_assert_arr_eq(octets, other, (size_t)len);
+}
+
 Test(local, every_value_comes_back)
 {
     struct lp_writer w;
