@@ -8,7 +8,7 @@ CALLS = rsp.BUILD / "tests" / "session" / "session-calls"
 
 CASES = ("basic-pollable", "errors", "options", "names", "fork-sessions", "sizes", "parts", "mixed",
          "message-max", "failover", "endings", "no-auto-failover", "give-up",
-         "unknown-pool", "stale-state", "threads", "stopping", "closing", "nonblock", "full",
+         "unknown-pool", "stale-state", "stopping", "closing", "nonblock", "full",
          "waiting", "selecting")
 
 
