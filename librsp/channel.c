@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -117,6 +118,9 @@ int channel_connected(struct channel *ch)
     }
     if (error == 0 && (p.revents & (POLLHUP | POLLERR)) != 0) {
         error = ECONNREFUSED;
+    }
+    if (error == 0 && ch->protocol == TRANSPORT_TCP && fcntl(ch->fd, F_SETFL, 0) != 0) {
+        error = errno; /* channel_wait() is to wait; all others say MSG_DONTWAIT */
     }
     return error != 0 ? -error : 1;
 }

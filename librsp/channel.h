@@ -7,10 +7,14 @@
 #ifndef RSP_LIBRSP_CHANNEL_H
 #define RSP_LIBRSP_CHANNEL_H
 
+#include <sys/uio.h>
+
 #include <rsp/session.h>
 
 #include "common/types.h"
 #include "librsp/lp_client.h"
+
+#define CHANNEL_WAIT_MS 20 /* the bound of a wait in the kernel's recv() */
 
 /** How a connection is made and watched. */
 struct channel_setup {
@@ -26,14 +30,16 @@ struct channel {
     enum transport_protocol protocol;
     uint32_t message_max, send_buffer;
     /* in */
-    uint8_t *rx; /* TCP: octets read ahead; NULL while there are none */
+    uint8_t *rx;     /* TCP: octets read ahead; NULL while there are none */
+    int rx_error;    /* TCP: what ended a wait in channel_wait(), until channel_recv() tells it */
+    bool rx_bounded; /* TCP: such waits have a bound */
     uint32_t rx_pos, rx_len;
     uint32_t chunk_left;  /* TCP: user data of the present chunk still to come */
     uint32_t skip;        /* TCP: padding or the like still to come */
     uint32_t message_len; /* so much of the present message has been read */
     uint32_t ppid;        /* of the present message, host order */
     uint16_t stream;
-    bool in_message, more, started;
+    bool in_message, more, started, large;
     uint8_t *control; /* the control message being read */
     uint32_t control_len;
     uint32_t delivered; /* data messages handed out whole */
@@ -94,6 +100,34 @@ bool channel_has_room(const struct channel *ch);
 
 /** Something was read ahead that channel_recv() can give without asking the kernel. */
 bool channel_ready(const struct channel *ch);
+
+/** The kernel can wait for what comes next: nothing was read ahead, nothing is queued. TCP only. */
+bool channel_can_wait(const struct channel *ch);
+
+/** Such a wait. Meanwhile nobody else may read from the channel. */
+struct channel_wait {
+    int fd;
+    uint8_t *ahead;
+    struct iovec iov[2]; /* what the caller asked for, and what comes behind it */
+    size_t direct;
+    ssize_t result;
+};
+
+/**
+ * Takes what the wait needs out of the channel; `buffer`: as for channel_recv(). `bounded`: it is
+ * to end after CHANNEL_WAIT_MS, as may any later one. 0 or -errno.
+ */
+int channel_wait_begin(struct channel *ch, void *buffer, size_t size, bool bounded,
+                       struct channel_wait *ret);
+/** Until something comes, shutdown() of the socket, a signal, or the bound; needs no lock. */
+void channel_wait(struct channel_wait *wait);
+/**
+ * Gives what has come to the channel. > 0: octets of data in the buffer, as channel_recv(); 0: ask
+ * that; -EAGAIN: nothing has come; -EINTR.
+ */
+ssize_t channel_wait_end(struct channel *ch, struct channel_wait *wait, struct channel_in *ret);
+/** The connection has gone meanwhile: so does what came. */
+void channel_wait_drop(struct channel_wait *wait);
 
 /** Gives back what an idle connection does not need. */
 void channel_rest(struct channel *ch);

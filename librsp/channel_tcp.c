@@ -3,6 +3,9 @@
  * Messages over TCP. Reading goes ahead of what was asked for, so that many small messages cost one
  * system call; a large message is read into the caller's buffer directly. The buffer for reading
  * ahead exists only while something is in it: an idle session has none.
+ *
+ * A caller that waits can do so in the system call that reads (channel_wait()). For this the socket
+ * is a blocking one; everything else says MSG_DONTWAIT.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,8 +20,10 @@
 #include "librsp/frame.h"
 
 #define AHEAD_SIZE 32768
-#define SMALL_MAX  2048 /* messages up to this are put together before sending */
-#define PIECES     16   /* chunks of a long message sent at once */
+#define AHEAD_HEAD 32    /* with large messages: a short chunk or a head */
+#define LARGE_MIN  16384 /* messages from this on go to the caller's buffer directly */
+#define SMALL_MAX  2048  /* messages up to this are put together before sending */
+#define PIECES     16    /* chunks of a long message sent at once */
 
 static int set_int(int fd, int level, int name, int value)
 {
@@ -46,14 +51,21 @@ int tcp_tune(int fd, const struct channel_setup *setup)
 /* --- out ----------------------------------------------------------------------------------------
  */
 
+/** One piece is sent by send(), which costs less. */
+static ssize_t send_some(int fd, struct iovec *iov, int count)
+{
+    const int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = (size_t)count};
+    return count == 1 ? send(fd, iov->iov_base, iov->iov_len, flags) : sendmsg(fd, &msg, flags);
+}
+
 /** Sends what the kernel takes of the pieces, queues the rest. */
 static int send_pieces(struct channel *ch, struct iovec *iov, int count)
 {
-    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = (size_t)count};
     ssize_t n = 0;
     if (!channel_queued(ch)) {
         do {
-            n = sendmsg(ch->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+            n = send_some(ch->fd, iov, count);
         } while (n < 0 && errno == EINTR);
         if (n < 0 && errno != EAGAIN) {
             return -errno;
@@ -129,11 +141,8 @@ static void consume(struct channel *ch, uint32_t len)
     }
 }
 
-/**
- * Reads: up to `direct` octets to `to`, what is left behind the octets read ahead. Returns how many
- * went to `to`; 0 when `direct` is 0 and something was read; -EAGAIN, -EPIPE (end), -errno.
- */
-static ssize_t read_more(struct channel *ch, void *to, size_t direct)
+/** Where the next octets are to go: up to `direct` to `to`, what is left behind those ahead. */
+static int aim(struct channel *ch, void *to, size_t direct, struct iovec iov[2])
 {
     if (ch->rx == NULL && (ch->rx = (uint8_t *)malloc(AHEAD_SIZE)) == NULL) {
         return -ENOMEM;
@@ -143,28 +152,47 @@ static ssize_t read_more(struct channel *ch, void *to, size_t direct)
         ch->rx_len -= ch->rx_pos;
         ch->rx_pos = 0;
     }
-    struct iovec iov[2] = {{.iov_base = to, .iov_len = direct},
-                           {.iov_base = ch->rx + ch->rx_len, .iov_len = AHEAD_SIZE - ch->rx_len}};
-    struct msghdr msg = {.msg_iov = direct > 0 ? iov : iov + 1, .msg_iovlen = direct > 0 ? 2 : 1};
-    for (;;) {
-        ssize_t n = recvmsg(ch->fd, &msg, MSG_DONTWAIT);
-        if (n > 0) {
-            size_t got = (size_t)n < direct ? (size_t)n : direct;
-            ch->rx_len += (uint32_t)((size_t)n - got);
-            return (ssize_t)got;
-        }
-        if (n == 0) {
-            return -EPIPE;
-        }
-        if (errno != EINTR) {
-            int error = errno;
-            if (error == EAGAIN && ch->rx_len == 0) {
-                free(ch->rx);
-                ch->rx = NULL;
-            }
-            return error == EPIPE ? -ECONNRESET : -error;
-        }
+    size_t room = ch->large && ch->rx_len < AHEAD_HEAD ? AHEAD_HEAD : AHEAD_SIZE;
+    iov[0] = (struct iovec){.iov_base = to, .iov_len = direct};
+    iov[1] = (struct iovec){.iov_base = ch->rx + ch->rx_len, .iov_len = room - ch->rx_len};
+    return 0;
+}
+
+/** What receiving came to; -EPIPE: the end. One place is filled by recv(), which costs less. */
+static ssize_t receive_at(int fd, struct iovec iov[2], int flags)
+{
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+    ssize_t n = iov[0].iov_len == 0 ? recv(fd, iov[1].iov_base, iov[1].iov_len, flags)
+                                    : recvmsg(fd, &msg, flags);
+    return n > 0 ? n : n == 0 ? -EPIPE : errno == EPIPE ? -ECONNRESET : -errno;
+}
+
+/**
+ * Reads: up to `direct` octets to `to`, what is left behind the octets read ahead. Returns how many
+ * went to `to`; 0 when `direct` is 0 and something was read; -EAGAIN, -EPIPE (end), -errno.
+ */
+static ssize_t read_more(struct channel *ch, void *to, size_t direct)
+{
+    struct iovec iov[2];
+    ssize_t n = ch->rx_error;
+    ch->rx_error = 0;
+    n = n == 0 ? aim(ch, to, direct, iov) : n;
+    if (n < 0) {
+        return n;
     }
+    do {
+        n = receive_at(ch->fd, iov, MSG_DONTWAIT);
+    } while (n == -EINTR);
+    if (n > 0) {
+        size_t got = (size_t)n < direct ? (size_t)n : direct;
+        ch->rx_len += (uint32_t)((size_t)n - got);
+        return (ssize_t)got;
+    }
+    if (n == -EAGAIN && ch->rx_len == 0) {
+        free(ch->rx);
+        ch->rx = NULL;
+    }
+    return n;
 }
 
 /** The next chunk's beginning is there and understood; 0, -EAGAIN, -EPROTO, -EMSGSIZE. */
@@ -191,6 +219,7 @@ static int begin_chunk(struct channel *ch)
         ch->more = f.more;
         ch->chunk_left = f.left;
         ch->skip = f.padding;
+        ch->large |= f.left >= LARGE_MIN && f.ppid != CONTROL_PPID;
         return channel_progress(ch, f.left);
     case FRAME_ACK:
         ch->acked = f.delivered;
@@ -227,6 +256,7 @@ static ssize_t chunk_octets(struct channel *ch, void *to, size_t size)
 
 static void end_message(struct channel *ch)
 {
+    ch->large = ch->message_len >= LARGE_MIN;
     ch->in_message = false;
     ch->message_len = 0;
 }
@@ -266,6 +296,19 @@ static int between(struct channel *ch)
     return r == -EAGAIN ? (int)read_more(ch, NULL, 0) : r;
 }
 
+/** Octets of data were handed out. */
+static void took_data(struct channel *ch, struct channel_in *ret)
+{
+    ret->ppid = htonl(ch->ppid);
+    ret->stream = ch->stream;
+    ret->whole = ch->chunk_left == 0 && !ch->more;
+    if (ret->whole) {
+        end_message(ch);
+        ch->delivered++;
+        (void)pass_padding(ch);
+    }
+}
+
 ssize_t tcp_recv(struct channel *ch, void *buffer, size_t size, struct channel_in *ret)
 {
     size_t got = 0;
@@ -285,14 +328,7 @@ ssize_t tcp_recv(struct channel *ch, void *buffer, size_t size, struct channel_i
         } else {
             n = chunk_octets(ch, (uint8_t *)buffer + got, size - got);
             got += n > 0 ? (size_t)n : 0;
-            ret->ppid = htonl(ch->ppid);
-            ret->stream = ch->stream;
-            ret->whole = ch->chunk_left == 0 && !ch->more;
-            if (ret->whole) {
-                end_message(ch);
-                ch->delivered++;
-                (void)pass_padding(ch);
-            }
+            took_data(ch, ret);
             if (ret->whole || got == size) {
                 return (ssize_t)got;
             }
@@ -319,4 +355,67 @@ bool tcp_ready(const struct channel *ch)
     }
     int r = frame_read(ch->rx + ch->rx_pos + ch->skip, ahead - ch->skip, !ch->started, &f);
     return r == -EPROTO || (r == 0 && (f.type != FRAME_DATA || ahead - ch->skip > f.head_len));
+}
+
+/* --- waiting ------------------------------------------------------------------------------------
+ */
+
+bool channel_can_wait(const struct channel *ch)
+{
+    return ch->protocol == TRANSPORT_TCP && ch->fd >= 0 && ch->rx_len == ch->rx_pos &&
+           ch->rx_error == 0 && !channel_queued(ch);
+}
+
+int channel_wait_begin(struct channel *ch, void *buffer, size_t size, bool bounded,
+                       struct channel_wait *ret)
+{
+    const struct timeval bound = {.tv_usec = CHANNEL_WAIT_MS * 1000};
+    bool data = ch->chunk_left > 0 && ch->ppid != CONTROL_PPID;
+    size_t direct = !data ? 0 : size < ch->chunk_left ? size : ch->chunk_left;
+    if (bounded && !ch->rx_bounded) {
+        if (setsockopt(ch->fd, SOL_SOCKET, SO_RCVTIMEO, &bound, sizeof(bound)) != 0) {
+            return -errno;
+        }
+        ch->rx_bounded = true;
+    }
+    int r = aim(ch, buffer, direct, ret->iov);
+    if (r == 0) {
+        ret->fd = ch->fd;
+        ret->direct = direct;
+        ret->ahead = ch->rx;
+        ch->rx = NULL;
+    }
+    return r;
+}
+
+void channel_wait(struct channel_wait *wait)
+{
+    wait->result = receive_at(wait->fd, wait->iov, 0);
+}
+
+ssize_t channel_wait_end(struct channel *ch, struct channel_wait *wait, struct channel_in *ret)
+{
+    if (wait->result < 0) {
+        free(wait->ahead);
+        if (wait->result == -EAGAIN || wait->result == -EINTR) {
+            return wait->result;
+        }
+        ch->rx_error = (int)wait->result;
+        return 0;
+    }
+    size_t got = (size_t)wait->result;
+    size_t direct = got < wait->direct ? got : wait->direct;
+    ch->rx = wait->ahead;
+    ch->rx_len = (uint32_t)(got - direct);
+    if (direct > 0) {
+        *ret = (struct channel_in){.kind = CHANNEL_DATA};
+        ch->chunk_left -= (uint32_t)direct;
+        took_data(ch, ret);
+    }
+    return (ssize_t)direct;
+}
+
+void channel_wait_drop(struct channel_wait *wait)
+{
+    free(wait->ahead);
 }

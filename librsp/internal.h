@@ -16,7 +16,7 @@
  *   server.c      rsp_server on top of the public interface
  *
  * Functions here return 0 or more, or -errno; those of include/rsp/ set errno. Lock order: an sd's
- * mutex, then the table's or rpc's; never two sds'.
+ * mutex, then its `receiver`, the table's or rpc's; never two sds'.
  */
 #ifndef RSP_LIBRSP_INTERNAL_H
 #define RSP_LIBRSP_INTERNAL_H

@@ -74,8 +74,16 @@ static ssize_t give_echo(struct peer *peer, const struct into *into)
 /* --- a user's -----------------------------------------------------------------------------------
  */
 
-/** One try; > 0, 0: the end, -EAGAIN: wait, -errno. */
-static ssize_t user_try(struct sd *sd, const struct into *into)
+/** Octets of a message have been received. */
+static ssize_t user_data(struct sd *sd, const struct into *into, const struct channel_in *in,
+                         ssize_t n)
+{
+    user_heard(sd);
+    describe(into, 0, user_pe_id(sd), in->ppid, in->stream, in->whole ? MSG_EOR : 0);
+    return n;
+}
+
+static ssize_t user_once(struct sd *sd, const struct into *into)
 {
     struct channel_in in;
     for (;;) {
@@ -94,9 +102,7 @@ static ssize_t user_try(struct sd *sd, const struct into *into)
         }
         n = channel_recv(ch, into->buffer, into->size, &in);
         if (n > 0) {
-            user_heard(sd);
-            describe(into, 0, user_pe_id(sd), in.ppid, in.stream, in.whole ? MSG_EOR : 0);
-            return n;
+            return user_data(sd, into, &in, n);
         }
         if (n == 0 && in.kind == CHANNEL_CONTROL) {
             n = user_control(sd, &in);
@@ -113,8 +119,24 @@ static ssize_t user_try(struct sd *sd, const struct into *into)
     }
 }
 
+/** One try; > 0, 0: the end, -EAGAIN: wait, -errno. */
+static ssize_t user_try(struct sd *sd, const struct into *into)
+{
+    ssize_t n = user_once(sd, into);
+    user_ready(sd);
+    return n;
+}
+
 /* --- an element's -------------------------------------------------------------------------------
  */
+
+static ssize_t peer_data(struct peer *peer, const struct into *into, const struct channel_in *in,
+                         ssize_t n)
+{
+    peer->heard = true;
+    describe(into, peer->id, 0, in->ppid, in->stream, in->whole ? MSG_EOR : 0);
+    return n;
+}
 
 /** One try on one session. */
 static ssize_t peer_try(struct sd *sd, struct peer *peer, const struct into *into)
@@ -135,9 +157,7 @@ static ssize_t peer_try(struct sd *sd, struct peer *peer, const struct into *int
         }
         n = channel_recv(&peer->ch, into->buffer, into->size, &in);
         if (n > 0) {
-            peer->heard = true;
-            describe(into, peer->id, 0, in.ppid, in.stream, in.whole ? MSG_EOR : 0);
-            return n;
+            return peer_data(peer, into, &in, n);
         }
         if (n == 0 && in.kind == CHANNEL_END) {
             peer->ended = true;
@@ -155,6 +175,13 @@ static ssize_t peer_try(struct sd *sd, struct peer *peer, const struct into *int
     }
 }
 
+static void accepted_ready(struct sd *sd)
+{
+    const struct peer *peer = sd->peer;
+    sd_ready(sd, sd->notices != NULL || peer->echo != NULL || peer->ended || peer->error != 0 ||
+                     channel_ready(&peer->ch));
+}
+
 static ssize_t accepted_try(struct sd *sd, const struct into *into)
 {
     struct peer *peer = sd->peer;
@@ -163,11 +190,9 @@ static ssize_t accepted_try(struct sd *sd, const struct into *into)
     n = n != 0 ? n : peer_try(sd, peer, into);
     if (n < 0 && n != -EAGAIN && !peer->ended) {
         peer->ended = true; /* said once as an error, then as the end */
-        sd_unwatch(sd, peer->ch.fd);
-        channel_close(&peer->ch, true);
+        sd_drop_channel(sd, &peer->ch, true);
     }
-    sd_ready(sd,
-             sd->notices != NULL || peer->echo != NULL || peer->ended || channel_ready(&peer->ch));
+    accepted_ready(sd);
     return n;
 }
 
@@ -236,21 +261,69 @@ static struct tm_us until(const struct sd *sd, const struct patience *p)
     return deadline_of(p->by_descriptor ? sd_default_timeout(sd, p->flags) : p->timeout);
 }
 
+/** A long wait is in poll(), where other threads can end it. */
+static bool lasts(struct tm_us deadline)
+{
+    return tm_is_never(deadline) || time_left_ms(deadline, -1) > 2 * CHANNEL_WAIT_MS;
+}
+
+/** The connection in whose recvmsg() a call may wait, before it looks at anything else. */
+static struct channel *quiet_channel(struct sd *sd)
+{
+    int error = 0;
+    struct channel *ch = sd->kind == SD_USER                       ? user_channel(sd, &error)
+                         : sd->kind == SD_PEER && !sd->peer->ended ? &sd->peer->ch
+                                                                   : NULL;
+    return ch != NULL && sd_may_receive(sd, ch) ? ch : NULL;
+}
+
+/** Waits once: > 0: and has received; 0: there may be something; or as sd_wait(). */
+static ssize_t wait_for_more(struct sd *sd, const struct into *into, struct tm_us deadline,
+                             bool *in_kernel)
+{
+    struct channel_in in;
+    if (sd->receiving) {
+        return tm_due(deadline, now_us()) ? -EAGAIN : sd_await_receiver(sd);
+    }
+    struct channel *ch = *in_kernel && lasts(deadline) ? quiet_channel(sd) : NULL;
+    if (ch == NULL) {
+        return sd_wait(sd, deadline);
+    }
+    ssize_t n = sd_receive(sd, ch, into->buffer, into->size, tm_is_never(deadline), &in);
+    if (n == -EAGAIN) {
+        *in_kernel = false;
+        return 0;
+    }
+    if (n > 0 && sd->kind == SD_USER) {
+        return user_data(sd, into, &in, n);
+    }
+    if (n > 0) {
+        accepted_ready(sd);
+        return peer_data(sd->peer, into, &in, n);
+    }
+    return n;
+}
+
 static ssize_t receive(struct sd *sd, const struct into *into, const struct patience *patience)
 {
     struct tm_us deadline = {-1};
+    bool in_kernel = true;
+    bool wait = sd->receiving || quiet_channel(sd) != NULL;
+    if (wait) {
+        deadline = until(sd, patience);
+        wait = sd->receiving || lasts(deadline);
+    }
     for (;;) {
-        ssize_t n = receive_once(sd, into);
+        ssize_t n = wait ? wait_for_more(sd, into, deadline, &in_kernel) : 0;
+        if (n != 0) {
+            return n;
+        }
+        n = sd->receiving ? -EAGAIN : receive_once(sd, into);
         if (n != -EAGAIN) {
             return n;
         }
-        if (deadline.us < 0) {
-            deadline = until(sd, patience);
-        }
-        int r = sd_wait(sd, deadline);
-        if (r != 0) {
-            return r;
-        }
+        wait = true;
+        deadline = deadline.us < 0 ? until(sd, patience) : deadline;
     }
 }
 
@@ -339,6 +412,7 @@ struct out {
     uint16_t stream;
     uint32_t ttl;
     bool unordered;
+    bool waits; /* until what was sent before has gone, rather than be queued behind it */
 };
 
 static int user_send(struct sd *sd, const struct out *out)
@@ -352,6 +426,9 @@ static int user_send(struct sd *sd, const struct out *out)
         struct channel *ch = user_channel(sd, &error);
         if (ch == NULL) {
             return error;
+        }
+        if (out->waits && channel_queued(ch)) {
+            return -EAGAIN; /* user_work() has tried */
         }
         int r = channel_send(ch, out->data, out->size, out->ppid, out->stream, out->ttl,
                              out->unordered, false);
@@ -386,20 +463,21 @@ static struct peer *peer_of(struct sd *sd, rserpool_session_t session, int *ret_
 
 static int peer_send(struct peer *peer, const struct out *out)
 {
-    int r = channel_send(&peer->ch, out->data, out->size, out->ppid, out->stream, out->ttl,
-                         out->unordered, false);
+    int r = out->waits ? channel_flush(&peer->ch) : 0;
+    r = r != 0 ? r
+               : channel_send(&peer->ch, out->data, out->size, out->ppid, out->stream, out->ttl,
+                              out->unordered, false);
     return r == -ECONNRESET ? -EPIPE : r;
 }
 
-static int send_once(struct sd *sd, rserpool_session_t session, const struct out *out,
-                     struct peer **ret_peer)
+/** Whether the session has something that the kernel has not taken yet. */
+static bool send_queued(struct sd *sd, const struct peer *peer)
 {
     int error = 0;
-    if (sd->kind == SD_USER) {
-        return user_send(sd, out);
-    }
-    *ret_peer = peer_of(sd, session, &error);
-    return *ret_peer != NULL ? peer_send(*ret_peer, out) : error;
+    const struct channel *ch = sd->kind == SD_USER ? user_channel(sd, &error)
+                               : peer != NULL      ? &peer->ch
+                                                   : NULL;
+    return ch != NULL && channel_queued(ch);
 }
 
 static int wait_to_send(struct sd *sd, struct peer *peer, struct tm_us deadline)
@@ -459,8 +537,7 @@ static void part(struct sd *sd)
     struct channel *ch = user_channel(sd, &error);
     if (ch != NULL) {
         linger(ch);
-        sd_unwatch(sd, ch->fd);
-        channel_close(ch, false);
+        sd_drop_channel(sd, ch, false);
     }
 }
 
@@ -490,19 +567,26 @@ static int end_session(struct sd *sd, rserpool_session_t session, bool abort)
         (void)channel_flush(&peer->ch);
     }
     peer->ended = true;
-    sd_unwatch(sd, peer->ch.fd);
-    channel_close(&peer->ch, abort);
+    sd_drop_channel(sd, &peer->ch, abort);
     sd_ready(sd, true);
     return 0;
 }
 
-static ssize_t send_until(struct sd *sd, rserpool_session_t session, const struct out *out,
+static ssize_t send_until(struct sd *sd, rserpool_session_t session, struct out *out,
                           const struct patience *patience)
 {
     struct tm_us deadline = {-1};
     for (;;) {
-        struct peer *peer = NULL;
-        int r = send_once(sd, session, out, &peer);
+        int error = 0;
+        struct peer *peer = sd->kind != SD_USER ? peer_of(sd, session, &error) : NULL;
+        sd->shared |= sd->receiving; /* what is queued is sent by who waits, and not in recv() */
+        if (deadline.us < 0 && send_queued(sd, peer)) {
+            deadline = until(sd, patience);
+            out->waits = !tm_due(deadline, now_us());
+        }
+        int r = sd->kind == SD_USER ? user_send(sd, out)
+                : peer != NULL      ? peer_send(peer, out)
+                                    : error;
         if (r == 0) {
             after_send(sd, peer);
             return (ssize_t)out->size;
@@ -521,7 +605,12 @@ RSP_PUBLIC ssize_t rsp_sendmsg(int fd, const void *data, size_t size, unsigned i
                                rserpool_session_t session, uint32_t ppid, uint16_t stream,
                                uint32_t ttl, uint16_t sctp_flags, int timeout)
 {
-    struct out out = {data, size, ppid, stream, ttl, (sctp_flags & RSP_SEND_UNORDERED) != 0};
+    struct out out = {.data = data,
+                      .size = size,
+                      .ppid = ppid,
+                      .stream = stream,
+                      .ttl = ttl,
+                      .unordered = (sctp_flags & RSP_SEND_UNORDERED) != 0};
     bool ends = (sctp_flags & (RSP_SEND_EOF | RSP_SEND_ABORT)) != 0;
     if ((data == NULL || size == 0) != ends || ppid == htonl(CONTROL_PPID)) {
         return ret_size(-EINVAL);
@@ -661,6 +750,9 @@ static int close_as(int fd, bool tell)
                                true);
             linger(&sd->peer->ch);
             sd->peer->ended = true;
+        }
+        if (sd->peer->ch.fd >= 0) {
+            sd_drop_channel(sd, &sd->peer->ch, !tell);
         }
         peer_free(sd->peer, false, !tell);
         sd->peer = NULL;

@@ -192,8 +192,9 @@ static void add_session(struct sd *sd, int take_fd, enum transport_protocol prot
 
 static int accept_on(const struct listener *l)
 {
+    int flags = SOCK_CLOEXEC | (l->protocol == TRANSPORT_SCTP ? SOCK_NONBLOCK : 0);
     for (;;) {
-        int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        int fd = accept4(l->fd, NULL, NULL, flags);
         if (fd >= 0) {
             return fd;
         }

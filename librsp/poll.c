@@ -21,7 +21,8 @@ static short look(struct sd *sd, short events)
     if (sd->kind == SD_USER) {
         user_work(sd);
     }
-    bool news = poll(&p, 1, 0) > 0;
+    sd->shared |= sd->receiving; /* what comes now is for the thread that waits in recv() */
+    bool news = !sd->receiving && poll(&p, 1, 0) > 0;
     if (sd->kind == SD_USER) {
         news = news && user_has_news(sd);
         ch = user_channel(sd, &error);

@@ -7,14 +7,20 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/single_threaded.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define CHUNK    1024
 #define CHUNKS   2048 /* two million descriptors */
 #define SLICE_MS 50
 
-static pthread_mutex_t table_mutex = PTHREAD_MUTEX_INITIALIZER;
-static struct sd **table[CHUNKS];
+/* The table's locks: descriptors side by side have different ones, each in a cache line. */
+#define LOCKS 16
+static struct {
+    _Alignas(64) pthread_mutex_t mutex;
+} locks[LOCKS];
+static struct sd **_Atomic table[CHUNKS];
 static int ready_fd = -1; /* always readable */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -23,22 +29,42 @@ static struct sd **slot(int fd, bool make)
     if (fd < 0 || fd >= CHUNK * CHUNKS) {
         return NULL;
     }
-    struct sd **chunk = table[fd / CHUNK];
+    struct sd **chunk = atomic_load(&table[fd / CHUNK]);
     if (chunk == NULL && make) {
-        chunk = (struct sd **)calloc(CHUNK, sizeof(struct sd *));
-        table[fd / CHUNK] = chunk;
+        struct sd **made = (struct sd **)calloc(CHUNK, sizeof(struct sd *));
+        if (made != NULL && !atomic_compare_exchange_strong(&table[fd / CHUNK], &chunk, made)) {
+            free(made); /* another thread was first; chunk is its */
+        } else {
+            chunk = made;
+        }
     }
     return chunk != NULL ? &chunk[fd % CHUNK] : NULL;
 }
 
 static void before_fork(void)
 {
-    (void)pthread_mutex_lock(&table_mutex);
+    for (int i = 0; i < LOCKS; i++) {
+        (void)pthread_mutex_lock(&locks[i].mutex);
+    }
 }
 
 static void after_fork_parent(void)
 {
-    (void)pthread_mutex_unlock(&table_mutex);
+    for (int i = 0; i < LOCKS; i++) {
+        (void)pthread_mutex_unlock(&locks[i].mutex);
+    }
+}
+
+static void init_locks(void)
+{
+    for (int i = 0; i < LOCKS; i++) {
+        (void)pthread_mutex_init(&locks[i].mutex, NULL);
+    }
+}
+
+static pthread_mutex_t *lock_of(int fd)
+{
+    return &locks[(unsigned)fd % LOCKS].mutex;
 }
 
 /** What lies behind a descriptor, closed without a word: all of it is the parent's. */
@@ -70,11 +96,12 @@ static void after_fork_child(void)
             }
         }
     }
-    (void)pthread_mutex_init(&table_mutex, NULL);
+    init_locks();
 }
 
 static void prepare(void)
 {
+    init_locks();
     ready_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
     (void)pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }
@@ -94,16 +121,18 @@ struct sd *sd_new(enum sd_kind kind, int *ret_error)
     sd->notices_end = &sd->notices;
     atomic_store(&sd->refs, 2); /* the table's and the caller's */
     (void)pthread_mutex_init(&sd->mutex, NULL);
+    (void)pthread_mutex_init(&sd->receiver, NULL);
     (void)pthread_mutex_lock(&sd->mutex);
-    (void)pthread_mutex_lock(&table_mutex);
+    (void)pthread_mutex_lock(lock_of(fd));
     struct sd **at = slot(fd, true);
     if (at != NULL) {
         *at = sd;
     }
-    (void)pthread_mutex_unlock(&table_mutex);
+    (void)pthread_mutex_unlock(lock_of(fd));
     if (at == NULL) {
         (void)pthread_mutex_unlock(&sd->mutex);
         (void)pthread_mutex_destroy(&sd->mutex);
+        (void)pthread_mutex_destroy(&sd->receiver);
         (void)close(fd);
         free(sd);
         *ret_error = -ENOMEM;
@@ -114,13 +143,15 @@ struct sd *sd_new(enum sd_kind kind, int *ret_error)
 
 struct sd *sd_get(int fd)
 {
-    (void)pthread_mutex_lock(&table_mutex);
-    struct sd **at = slot(fd, false);
-    struct sd *sd = at != NULL ? *at : NULL;
-    if (sd != NULL) {
-        atomic_fetch_add(&sd->refs, 1);
+    struct sd *sd = NULL;
+    struct sd **at = slot(fd, false); /* NULL too as long as there has been no descriptor */
+    if (at != NULL) {
+        (void)pthread_mutex_lock(lock_of(fd));
+        if ((sd = *at) != NULL) {
+            atomic_fetch_add(&sd->refs, 1);
+        }
+        (void)pthread_mutex_unlock(lock_of(fd));
     }
-    (void)pthread_mutex_unlock(&table_mutex);
     if (sd == NULL) {
         return NULL;
     }
@@ -137,6 +168,7 @@ static void unref(struct sd *sd)
     if (atomic_fetch_sub(&sd->refs, 1) == 1) {
         (void)close(sd->fd); /* not before: its number must not mean another one meanwhile */
         (void)pthread_mutex_destroy(&sd->mutex);
+        (void)pthread_mutex_destroy(&sd->receiver);
         free(sd->handle);
         free(sd);
     }
@@ -152,13 +184,13 @@ void sd_close(struct sd *sd)
 {
     sd->closed = true;
     sd_ready(sd, true); /* wakes who waits in it */
-    (void)pthread_mutex_lock(&table_mutex);
+    (void)pthread_mutex_lock(lock_of(sd->fd));
     struct sd **at = slot(sd->fd, false);
     bool was = at != NULL && *at == sd;
     if (was) {
         *at = NULL;
     }
-    (void)pthread_mutex_unlock(&table_mutex);
+    (void)pthread_mutex_unlock(lock_of(sd->fd));
     notice_drop_all(sd);
     if (was) {
         atomic_fetch_sub(&sd->refs, 1); /* the table's; the caller still has its own */
@@ -238,6 +270,77 @@ int sd_wait_fds(struct sd *sd, struct pollfd *fds, unsigned count, struct tm_us 
     (void)pthread_mutex_unlock(&sd->mutex);
     int n = poll(fds, count, timeout);
     return woken(sd, n, errno, deadline);
+}
+
+bool sd_may_receive(const struct sd *sd, const struct channel *ch)
+{
+    return !sd->shared && !sd->ready_on && sd->notices == NULL && channel_can_wait(ch);
+}
+
+/* A thread in sd_receive(). */
+struct waiter {
+    struct sd *sd;
+    struct channel_wait wait;
+    unsigned connection;
+};
+
+/** The thread is cancelled. */
+static void receive_cancelled(void *arg)
+{
+    struct waiter *w = (struct waiter *)arg;
+    (void)pthread_mutex_unlock(&w->sd->receiver);
+    channel_wait_drop(&w->wait);
+    (void)pthread_mutex_lock(&w->sd->mutex);
+    w->sd->receiving &= w->connection != w->sd->connections;
+    sd_put(w->sd);
+}
+
+ssize_t sd_receive(struct sd *sd, struct channel *ch, void *buffer, size_t size, bool forever,
+                   struct channel_in *ret)
+{
+    struct waiter w = {.sd = sd, .connection = sd->connections};
+    int r = channel_wait_begin(ch, buffer, size, !forever || !__libc_single_threaded, &w.wait);
+    if (r != 0) {
+        return r;
+    }
+    sd->receiving = true;
+    (void)pthread_mutex_lock(&sd->receiver);
+    (void)pthread_mutex_unlock(&sd->mutex);
+    pthread_cleanup_push(receive_cancelled, &w);
+    channel_wait(&w.wait);
+    pthread_cleanup_pop(0);
+    (void)pthread_mutex_unlock(&sd->receiver);
+    (void)pthread_mutex_lock(&sd->mutex);
+    if (w.connection != sd->connections) {
+        channel_wait_drop(&w.wait);
+        return sd->closed ? -EBADF : 0;
+    }
+    sd->receiving = false;
+    return channel_wait_end(ch, &w.wait, ret);
+}
+
+int sd_await_receiver(struct sd *sd)
+{
+    sd->shared = true;
+    (void)pthread_mutex_unlock(&sd->mutex);
+    (void)pthread_mutex_lock(&sd->receiver);
+    (void)pthread_mutex_unlock(&sd->receiver);
+    (void)pthread_mutex_lock(&sd->mutex);
+    return sd->closed ? -EBADF : 0;
+}
+
+void sd_drop_channel(struct sd *sd, struct channel *ch, bool abort)
+{
+    if (sd->receiving) {
+        /* The number must not mean another socket while somebody is about to read from it. */
+        sd->receiving = false;
+        sd->connections++;
+        (void)shutdown(ch->fd, SHUT_RD);
+        (void)pthread_mutex_lock(&sd->receiver);
+        (void)pthread_mutex_unlock(&sd->receiver);
+    }
+    sd_unwatch(sd, ch->fd);
+    channel_close(ch, abort);
 }
 
 struct channel_setup sd_setup(const struct sd *sd)

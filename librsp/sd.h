@@ -70,6 +70,11 @@ struct sd {
     enum sd_kind kind;
     int domain, type, protocol;
     bool ready_on; /* the always readable eventfd is in the set */
+    /* who waits in channel_wait(), without `mutex`; `receiver` is held meanwhile */
+    bool receiving;
+    bool shared;          /* two threads have been in it at once */
+    unsigned connections; /* ended by sd_drop_channel() */
+    pthread_mutex_t receiver;
     struct sd_options opt;
     struct notice *notices, **notices_end;
     /* of a peer: the pool it belongs to, as the cookies know it */
@@ -106,6 +111,19 @@ int sd_default_timeout(const struct sd *sd, int msg_flags);
  * it was closed meanwhile; -EINTR.
  */
 int sd_wait(struct sd *sd, struct tm_us deadline);
+/**
+ * Unlocks, waits for the next message where it comes, in the kernel's recv(), locks: an answer then
+ * costs one system call instead of three. Nothing but the connection wakes such a caller. Therefore
+ * it is done only while one thread uses the sd (sd_may_receive()), and with a bound unless the
+ * process has no other and `forever` is true. As channel_wait_end(), or -EBADF: closed meanwhile.
+ */
+ssize_t sd_receive(struct sd *sd, struct channel *ch, void *buffer, size_t size, bool forever,
+                   struct channel_in *ret);
+bool sd_may_receive(const struct sd *sd, const struct channel *ch);
+/** Unlocks until no other thread is in sd_receive(), locks; -EBADF: it was closed meanwhile. */
+int sd_await_receiver(struct sd *sd);
+/** Closes a connection of the sd's, as channel_close(); who waits for its messages is woken. */
+void sd_drop_channel(struct sd *sd, struct channel *ch, bool abort);
 /** The same for a descriptor of the sd's, in short slices, because it may be replaced meanwhile. */
 int sd_wait_fds(struct sd *sd, struct pollfd *fds, unsigned count, struct tm_us deadline);
 
@@ -136,6 +154,8 @@ struct channel *user_channel(struct sd *sd, int *ret_error);
 /** The connection has broken, by channel_recv() or channel_send(); 0: closed without a word. */
 void user_lost(struct sd *sd, int error);
 void user_heard(struct sd *sd);
+/** Whether something inside waits for the program may have changed. */
+void user_ready(struct sd *sd);
 /** A control message; 0 or -errno as channel_recv(). */
 int user_control(struct sd *sd, const struct channel_in *in);
 /** Keeps what is sent until a cookie covers it. */

@@ -217,8 +217,7 @@ static void cut(struct sd *sd)
 {
     struct user *u = sd->user;
     if (u->ch.fd >= 0) {
-        sd_unwatch(sd, u->ch.fd);
-        channel_close(&u->ch, true);
+        sd_drop_channel(sd, &u->ch, true);
     }
     u->watching_out = false;
 }
@@ -314,7 +313,7 @@ static void arm_timer(struct sd *sd)
     (void)timerfd_settime(u->timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
-static void update_ready(struct sd *sd)
+void user_ready(struct sd *sd)
 {
     struct user *u = sd->user;
     sd_ready(sd, sd->notices != NULL || u->pending_error != 0 || u->m.state == MACHINE_ENDED ||
@@ -333,7 +332,7 @@ static void feed(struct sd *sd, enum machine_event event, int value)
         event = perform(sd, actions, &value);
     }
     arm_timer(sd);
-    update_ready(sd);
+    user_ready(sd);
 }
 
 /* --- what the rest of the library calls ---------------------------------------------------------
@@ -437,7 +436,7 @@ void user_lost(struct sd *sd, int error)
 void user_heard(struct sd *sd)
 {
     feed(sd, MACHINE_EV_HEARD, 0);
-    update_ready(sd);
+    user_ready(sd);
 }
 
 int user_control(struct sd *sd, const struct channel_in *in)
@@ -653,14 +652,16 @@ void user_end(struct sd *sd)
     u->m.state = MACHINE_ENDED;
     u->m.deadline = TM_NEVER;
     arm_timer(sd);
-    update_ready(sd);
+    user_ready(sd);
 }
 
 int user_told(struct sd *sd)
 {
     int error = sd->user->pending_error;
-    sd->user->pending_error = 0;
-    update_ready(sd);
+    if (error != 0) {
+        sd->user->pending_error = 0;
+        user_ready(sd);
+    }
     return error;
 }
 
@@ -693,7 +694,7 @@ bool user_has_news(struct sd *sd)
         }
         ssize_t n = channel_look(ch, &in);
         if ((n == 0 && in.kind == CHANNEL_DATA) || !take_control(sd, n, &in)) {
-            update_ready(sd);
+            user_ready(sd);
             return n == 0;
         }
     }

@@ -137,7 +137,7 @@ struct rserpool_session_parameters {
                                  sent again to the next server; default 1 MiB on SOCK_STREAM, 0    \
                                  (none) on SOCK_SEQPACKET */
 #define RSP_SO_MESSAGE_MAX 12 /* bytes of the longest message; 64 MiB */
-#define RSP_SO_SEND_BUFFER 13 /* bytes that wait for the network before a send waits; 256 KiB */
+#define RSP_SO_SEND_BUFFER 13 /* bytes that wait for the network before EAGAIN; 256 KiB */
 #define RSP_SO_PE_ID       14 /* before rsp_register(): the id wanted; after it: the id */
 
 /** Flags of rsp_forcefailover(). */
