@@ -296,7 +296,7 @@ static int resolve_start(const unsigned char *handle, size_t size, size_t items,
 }
 
 static int register_start(const unsigned char *handle, size_t size, const struct rsp_addrinfo *info,
-                          const struct rsp_loadinfo *loadinfo, int flags)
+                          const struct rsp_loadinfo *loadinfo, unsigned life_ms, int flags)
 {
     struct request *q;
     struct lp_writer w;
@@ -324,6 +324,7 @@ static int register_start(const unsigned char *handle, size_t size, const struct
         r = put_place(&w, info);
     }
     lp_put_policy(&w, &policy);
+    lp_put_u32(&w, LP_T_LIFE_MS, life_ms);
     return start(q, &w, r);
 }
 
@@ -568,8 +569,7 @@ RSP_PUBLIC int rsp_pe_registration_start(const unsigned char *handle, size_t siz
                                          const struct rsp_loadinfo *loadinfo, unsigned int life_ms,
                                          int flags)
 {
-    (void)life_ms; /* the daemon renews by its own setting */
-    return rsp_ret(register_start(handle, size, info, loadinfo, flags));
+    return rsp_ret(register_start(handle, size, info, loadinfo, life_ms, flags));
 }
 
 RSP_PUBLIC int rsp_pe_deregistration_start(const unsigned char *handle, size_t size, uint32_t pe_id)
@@ -658,9 +658,8 @@ RSP_PUBLIC unsigned int rsp_pe_registration(const unsigned char *handle, size_t 
                                             unsigned int life_ms, int flags)
 {
     uint16_t cause = 0;
-    (void)life_ms;
-    int r = wait_for(register_start(handle, size, info, loadinfo, flags), RPC_REGISTER_MS, NULL,
-                     info != NULL ? &info->ai_pe_id : NULL, &cause);
+    int r = wait_for(register_start(handle, size, info, loadinfo, life_ms, flags), RPC_REGISTER_MS,
+                     NULL, info != NULL ? &info->ai_pe_id : NULL, &cause);
     return code_of(r, cause);
 }
 

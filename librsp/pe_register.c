@@ -203,7 +203,16 @@ static int put_place(struct lp_writer *w, const struct listener *l)
     return 0;
 }
 
-static int register_one(struct sd *sd, struct listener *l, const struct policy *policy, int flags)
+/** How often a registration is renewed, and how long it lasts: as with rsplib, three times that. */
+static void put_interval(struct lp_writer *w, unsigned interval_ms)
+{
+    unsigned life_ms = interval_ms < UINT32_MAX / 3 ? 3 * interval_ms : UINT32_MAX;
+    lp_put_u32(w, LP_T_INTERVAL_MS, interval_ms);
+    lp_put_u32(w, LP_T_LIFE_MS, life_ms);
+}
+
+static int register_one(struct sd *sd, struct listener *l, const struct policy *policy,
+                        unsigned interval_ms, int flags)
 {
     uint8_t handle[POOL_HANDLE_MAX];
     struct rpc rpc = {.fd = -1};
@@ -218,6 +227,7 @@ static int register_one(struct sd *sd, struct listener *l, const struct policy *
     lp_put_u32(&rpc.writer, LP_T_CONTROL, 1);
     r = put_place(&rpc.writer, l);
     lp_put_policy(&rpc.writer, policy);
+    put_interval(&rpc.writer, interval_ms);
     if (sd->pe_id != 0 && l == sd->server->listeners) {
         lp_put_u32(&rpc.writer, LP_T_WANT_PE, sd->pe_id);
     }
@@ -234,13 +244,14 @@ static int register_one(struct sd *sd, struct listener *l, const struct policy *
     return r;
 }
 
-static int update_one(const struct listener *l, const struct policy *policy)
+static int update_one(const struct listener *l, const struct policy *policy, unsigned interval_ms)
 {
     struct rpc rpc;
     int r = rpc_begin(&rpc, LP_UPDATE);
     if (r == 0) {
         lp_put_u32(&rpc.writer, LP_T_PE_ID, l->pe_id);
         lp_put_policy(&rpc.writer, policy);
+        put_interval(&rpc.writer, interval_ms);
         r = rpc_call(&rpc, LP_RESULT, RPC_TIMEOUT_MS);
         rpc_end(&rpc);
     }
@@ -277,7 +288,7 @@ int server_deregister(struct sd *sd, bool wait)
 
 /** First registration: all listeners or none. */
 static int join(struct sd *sd, const unsigned char *handle, size_t size,
-                const struct policy *policy, int flags)
+                const struct policy *policy, unsigned interval_ms, int flags)
 {
     struct server *s = sd->server;
     uint8_t *copy = (uint8_t *)malloc(size);
@@ -290,7 +301,7 @@ static int join(struct sd *sd, const unsigned char *handle, size_t size,
     sd->handle_len = (uint16_t)size;
     int r = 0;
     for (int i = 0; r == 0 && i < s->count; i++) {
-        r = register_one(sd, &s->listeners[i], policy, flags);
+        r = register_one(sd, &s->listeners[i], policy, interval_ms, flags);
     }
     if (r != 0) {
         (void)server_deregister(sd, false);
@@ -302,12 +313,13 @@ static int join(struct sd *sd, const unsigned char *handle, size_t size,
 }
 
 static int change(struct sd *sd, const unsigned char *handle, size_t size,
-                  const struct rsp_loadinfo *loadinfo, const struct policy *policy)
+                  const struct rsp_loadinfo *loadinfo, const struct policy *policy,
+                  unsigned interval_ms)
 {
     struct server *s = sd->server;
     int r = size == sd->handle_len && memcmp(handle, sd->handle, size) == 0 ? 0 : -EINVAL;
     for (int i = 0; r == 0 && loadinfo != NULL && i < s->count; i++) {
-        r = update_one(&s->listeners[i], policy);
+        r = update_one(&s->listeners[i], policy, interval_ms);
     }
     return r;
 }
@@ -317,7 +329,6 @@ RSP_PUBLIC int rsp_register(int fd, const unsigned char *handle, size_t size,
                             int flags)
 {
     struct policy policy;
-    (void)interval_ms; /* the daemon renews by its own setting */
     int r = handle == NULL || size == 0 ? -EINVAL : size > SD_HANDLE_MAX ? -ENAMETOOLONG : 0;
     r = r == 0 ? policy_of(loadinfo, &policy) : r;
     struct sd *sd = r == 0 ? sd_get(fd) : NULL;
@@ -329,8 +340,8 @@ RSP_PUBLIC int rsp_register(int fd, const unsigned char *handle, size_t size,
         r = server_listen(sd, BACKLOG);
     }
     if (r == 0) {
-        r = sd->server->registered ? change(sd, handle, size, loadinfo, &policy)
-                                   : join(sd, handle, size, &policy, flags);
+        r = sd->server->registered ? change(sd, handle, size, loadinfo, &policy, interval_ms)
+                                   : join(sd, handle, size, &policy, interval_ms, flags);
     }
     sd_put(sd);
     return rsp_ret(r);

@@ -50,7 +50,7 @@ enum lp_type {
 
     /* HANDLE, PROTOCOL, PORT, [ADDRESS]* (none: wildcard), [FAMILIES] (of a wildcard), [POLICY],
        [CAPACITY], [SOCK_COOKIE], [PID], [PROBE, PROBE_MS], [ADOPT], [SLOW_START_MS], [NETNS],
-       [WANT_PE (the id it shall have; else one is drawn)], [CONTROL]
+       [WANT_PE (the id it shall have; else one is drawn)], [CONTROL], [LIFE_MS], [INTERVAL_MS]
        -> REGISTERED: PE_ID; SCM_RIGHTS: the life fd (unless ADOPT); sent when the registrar has
           accepted, or when the agent has stored it and no registrar is there (RESULT in it then
           -EAGAIN). Refusal: RESULT with CAUSE and TEXT. Same (protocol, port, addresses, netns):
@@ -61,7 +61,8 @@ enum lp_type {
     LP_REGISTERED = 21,
     /* PE_ID | HANDLE [PORT] -> RESULT */
     LP_DEREGISTER = 22,
-    /* PE_ID, LOAD | POLICY -> RESULT: the program states its own load or policy */
+    /* PE_ID, LOAD | POLICY, [LIFE_MS], [INTERVAL_MS] -> RESULT: the program states its own load or
+       policy, and how long a registration lasts */
     LP_UPDATE = 23,
     /* PE_ID, [WAIT], [TIMEOUT_MS] -> RESULT (with WAIT: when drained, see decisions.md) */
     LP_DRAIN = 24,
@@ -189,10 +190,12 @@ enum lp_tlv {
     LP_T_KEY_ACTION, /* str: "list", "rotate", "drop", "export", "import" */
     LP_T_COOKIE_KEY, /* nested: HANDLE, KEY_ID, STATE, AGE_MS, [DELAY_MS] (until it seals) */
     LP_T_KEY_ID,
-    LP_T_KEYS,     /* str: a key ring as text */
-    LP_T_DELAY_MS, /* u64 */
-    LP_T_CONTROL,  /* 1: the element speaks ASAP's control channel (SCTP only) */
-    LP_T_STALE_MS  /* an answer from the cache may be so old; 0: the registrar is asked */
+    LP_T_KEYS,       /* str: a key ring as text */
+    LP_T_DELAY_MS,   /* u64 */
+    LP_T_CONTROL,    /* 1: the element speaks ASAP's control channel (SCTP only) */
+    LP_T_STALE_MS,   /* an answer from the cache may be so old; 0: the registrar is asked */
+    LP_T_LIFE_MS,    /* how long a registration lasts; 0 or absent: as set */
+    LP_T_INTERVAL_MS /* when it is renewed; 0 or absent: as set, or as LIFE_MS wants it */
 };
 
 enum lp_client_kind { LP_CLIENT_SHIM = 1, LP_CLIENT_LIBRSP = 2, LP_CLIENT_TOOL = 3 };

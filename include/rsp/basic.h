@@ -71,7 +71,7 @@ struct rsp_addrinfo {
  * @param size     its length
  * @param info     the element; ai_pe_id 0: an id is chosen and written back
  * @param loadinfo policy and load; NULL: round robin
- * @param life_ms  registration life; 0: the daemon's setting. The daemon renews in time
+ * @param life_ms  registration life, 1 s to 24 h; 0: the daemon's setting. Renewed in time
  * @param flags    REGF_DONTWAIT, REGF_CONTROLCHANNEL, REGF_DAEMONMODE
  * @return 0 or one of the RSPERR_ codes; errno says more
  */
@@ -146,7 +146,7 @@ int rsp_getaddrinfo_start(const unsigned char *handle, size_t size, size_t items
  * @param size     its length
  * @param info     the element
  * @param loadinfo policy and load; NULL: round robin
- * @param life_ms  registration life
+ * @param life_ms  as for rsp_pe_registration()
  * @param flags    REGF_CONTROLCHANNEL, REGF_DAEMONMODE
  * @return a descriptor for rsp_finish(), or -1 with errno
  */

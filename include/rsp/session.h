@@ -296,7 +296,8 @@ int rsp_update_session_parameters(int sd, struct rserpool_session_parameters *pa
  * @param handle   the pool handle; later calls: the same
  * @param size     its length
  * @param loadinfo policy and load; NULL: round robin, or as before
- * @param interval_ms re-registration interval; 0: the daemon's setting
+ * @param interval_ms how often to renew the registration, which lasts three times as long; at least
+ *                 500; 0: by the daemon's settings
  * @param flags    REGF_DAEMONMODE: no registrar is no error, REGF_DONTWAIT: nor is one that has not
  *                 answered yet
  * @return 0, or -1 with errno: EBADF, EINVAL, ENAMETOOLONG, ENOTCONN no daemon, EAGAIN no

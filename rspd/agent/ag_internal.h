@@ -230,7 +230,9 @@ void ag_local_free(struct ag *ag, struct ag_local *local);
 /** Wanted in the scope and neither refused nor on its way out. */
 bool ag_local_usable(const struct ag *ag, const struct ag_local *local);
 /** T4 in ms (asap.md §6). */
-uint32_t ag_reregistration_ms(const struct ag_settings *settings);
+uint32_t ag_reregistration_ms(const struct ag_settings *settings, const struct ag_pe *pe);
+/** How long a registration of it lasts. */
+uint32_t ag_life_ms(const struct ag_settings *settings, const struct ag_pe *pe);
 void ag_keep_alive(struct ag *ag, uint64_t assoc, const struct asap_message *msg, struct tm_us now);
 
 /* --- addresses ---------------------------------------------------------------------------------

@@ -239,6 +239,40 @@ int ag_pe_policy(struct ag *ag, uint32_t pe_id, const struct policy *policy, str
     return 0;
 }
 
+static bool same_addresses(const struct ag_pe *a, const struct ag_pe *b)
+{
+    bool same = a->families == b->families && a->address_count == b->address_count;
+    for (uint8_t i = 0; same && i < a->address_count; i++) {
+        same = ip_address_equal(&a->addresses[i], &b->addresses[i]);
+    }
+    return same;
+}
+
+int ag_pe_change(struct ag *ag, uint32_t pe_id, const struct ag_pe *to, struct tm_us now)
+{
+    struct ag_local *local = ag_local_find(ag, pe_id);
+    if (local == NULL || local->removing) {
+        return -ENOENT;
+    }
+    bool moved = !same_addresses(&local->pe, to);
+    if (!moved && local->pe.life_ms == to->life_ms && local->pe.interval_ms == to->interval_ms) {
+        return 0;
+    }
+    local->pe.families = to->families;
+    local->pe.address_count = to->address_count;
+    memcpy(local->pe.addresses, to->addresses, sizeof(local->pe.addresses));
+    local->pe.life_ms = to->life_ms;
+    local->pe.interval_ms = to->interval_ms;
+    uint64_t before = ag_cause(ag, local->pe.cause);
+    ag_pool_own(ag, local, now);
+    /* Another life does not correct a refusal. */
+    if (local->state != AG_PE_REFUSED || moved) {
+        ag_pe_fsm(ag, local, AG_EV_CHANGED, now);
+    }
+    ag->out->cause = before;
+    return moved;
+}
+
 int ag_pe_withhold(struct ag *ag, uint32_t pe_id, const char *reason, struct tm_us now)
 {
     struct ag_local *local = ag_local_find(ag, pe_id);

@@ -48,10 +48,24 @@ const char *ag_pe_state_name(enum ag_pe_state state)
     return "unknown";
 }
 
-uint32_t ag_reregistration_ms(const struct ag_settings *settings)
+static uint32_t bounded(uint32_t value, uint32_t least, uint32_t most)
 {
-    uint32_t life = settings->registration_life_ms;
-    if (settings->reregistration_ms != 0) {
+    return value < least ? least : value < most ? value : most;
+}
+
+uint32_t ag_life_ms(const struct ag_settings *settings, const struct ag_pe *pe)
+{
+    return pe->life_ms == 0 ? settings->registration_life_ms
+                            : bounded(pe->life_ms, AG_LIFE_MIN_MS, AG_LIFE_MAX_MS);
+}
+
+uint32_t ag_reregistration_ms(const struct ag_settings *settings, const struct ag_pe *pe)
+{
+    uint32_t life = ag_life_ms(settings, pe);
+    if (pe->interval_ms != 0 && pe->interval_ms < life) {
+        return bounded(pe->interval_ms, AG_INTERVAL_MIN_MS, life);
+    }
+    if (settings->reregistration_ms != 0 && pe->life_ms == 0) {
         return settings->reregistration_ms;
     }
     if (life <= 40000) {
@@ -104,14 +118,14 @@ static void tell(struct ag *ag, struct ag_local *local, int result, uint16_t cau
 static void send_registration(struct ag *ag, struct ag_local *local)
 {
     struct asap_message *tx = &ag->tx;
+    uint32_t life_ms = ag_life_ms(&ag->set, &local->pe);
     asap_message_init(tx, ASAP_REGISTRATION);
     tx->has_handle = true;
     tx->handle = local->pe.handle;
     tx->element_count = 1;
     tx->elements[0] = (struct pool_element){
         .pe_id = local->pe.pe_id,
-        .registration_life = ag->set.life_in_seconds ? ag->set.registration_life_ms / 1000
-                                                     : ag->set.registration_life_ms,
+        .registration_life = ag->set.life_in_seconds ? life_ms / 1000 : life_ms,
         .user = {.protocol = local->pe.protocol,
                  .port = local->pe.port,
                  .use = local->pe.protocol == TRANSPORT_SCTP ? local->pe.use : 0,
@@ -263,7 +277,7 @@ static void accepted(struct ag *ag, struct ag_local *local, struct tm_us now)
         begin(ag, local, AG_PE_REREGISTERING, now);
         return;
     }
-    set_timer(ag, local, AG_TIMER_T4, ag_reregistration_ms(&ag->set), now);
+    set_timer(ag, local, AG_TIMER_T4, ag_reregistration_ms(&ag->set, &local->pe), now);
 }
 
 static void waiting(struct ag *ag, struct ag_local *local, enum ag_pe_event ev, struct tm_us now)

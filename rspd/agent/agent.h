@@ -110,8 +110,14 @@ struct ag_pe {
     uint8_t address_count; /* 0: wildcard, all addresses of the host */
     struct ip_address addresses[8];
     struct policy policy;
-    uint64_t cause; /* event id that led to it */
+    uint32_t life_ms, interval_ms; /* of its registrations; 0: as set. Bounds: AG_LIFE_... */
+    uint64_t cause;                /* event id that led to it */
 };
+
+/** A program's own life and interval of registrations are taken to be within these. */
+#define AG_LIFE_MIN_MS     1000
+#define AG_LIFE_MAX_MS     (24 * 3600 * 1000)
+#define AG_INTERVAL_MIN_MS 500
 
 /**
  * Starts a registration. ACTION_REGISTERED follows: result 0 once it is accepted (or used on this
@@ -131,6 +137,11 @@ void ag_pe_remove(struct ag *ag, uint32_t pe_id, const char *reason, struct tm_u
 /** New policy words (load, weight): re-registers; rate limits are the caller's. -ENOENT, -EINVAL.
  */
 int ag_pe_policy(struct ag *ag, uint32_t pe_id, const struct policy *policy, struct tm_us now);
+/**
+ * Families, addresses, and life and interval of registrations become those of `to`; a change is
+ * registered at once. 1: the addresses were others; 0; -ENOENT.
+ */
+int ag_pe_change(struct ag *ag, uint32_t pe_id, const struct ag_pe *to, struct tm_us now);
 /**
  * Out of the scope but kept: hung, failed probe, draining; not selected from now on, and
  * ACTION_DEREGISTERED follows. `reason` NULL: back in under the same id. EVENT_LOCAL_WITHHELD,

@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "handlespace/policy.h"
+#include "rspd/local/admit.h"
 #include "rspd/local/life.h"
 #include "rspd/local/netns.h"
 #include "rspd/local/probe.h"
@@ -328,7 +329,7 @@ void pes_free(struct pes *pes)
 }
 
 /** What the agent is to register. The pool's policy, or one that fits, when none is stated. */
-static uint32_t agent_add(struct pes *p, const struct record *r, uint64_t cause, int *ret_error)
+static struct ag_pe agent_view(const struct pes *p, const struct record *r, uint64_t cause)
 {
     struct ag_pe want = {.handle = record_handle(r),
                          .pe_id = r->pe_id,
@@ -338,17 +339,26 @@ static uint32_t agent_add(struct pes *p, const struct record *r, uint64_t cause,
                          .families = r->families,
                          .address_count = r->address_count,
                          .policy = ramp_policy(r, r->policy, now_of(p)),
+                         .life_ms = r->life_ms,
+                         .interval_ms = r->interval_ms,
                          .cause = cause};
     memcpy(want.addresses, r->addresses, sizeof(want.addresses));
+    return want;
+}
+
+static uint32_t agent_add(struct pes *p, const struct record *r, uint64_t cause, int *ret_error)
+{
+    const struct ag_pe want = agent_view(p, r, cause);
     return ag_pe_add(p->env.ag, &want, now_of(p), ret_error);
 }
 
-/** Watch, probe and owner of a PE that is registered and has its life. */
-static int attach(struct pes *p, struct pe *pe, char *why, size_t size)
+/** Watch and probe of a PE, where it is. */
+static int look_after(struct pes *p, struct pe *pe)
 {
+    char why[PES_REASON_MAX]; /* the probe has been read before */
     const struct record *r = &pe->r;
     struct probe_spec spec;
-    int result = probe_spec_parse(r->probe, r->probe_ms, &spec, why, size);
+    int result = probe_spec_parse(r->probe, r->probe_ms, &spec, why, sizeof(why));
     if (result != 0) {
         return result;
     }
@@ -374,61 +384,32 @@ static int attach(struct pes *p, struct pe *pe, char *why, size_t size)
                                      .netns = foreign_netns(p, r)};
         result = probe_add(p->probes, &where, &spec);
     }
-    if (result == 0) {
-        result = authority_join(p->env.authority, record_handle(r), r->pool_uid);
-    }
-    if (result != 0) {
-        (void)snprintf(why, size, "cannot watch it: %s", strerror(-result));
-    }
     return result;
 }
 
-static size_t count_of_uid(const struct pes *p, uint32_t uid)
+/** Watch, probe and owner of a PE that is registered and has its life. */
+static int attach(struct pes *p, struct pe *pe, char *why, size_t size)
 {
-    size_t n = 0;
-    for (const struct pe *pe = pes_next(p, NULL); pe != NULL; pe = pes_next(p, pe)) {
-        n += pe->r.uid == uid;
+    int r = look_after(p, pe);
+    r = r != 0 ? r : authority_join(p->env.authority, record_handle(&pe->r), pe->r.pool_uid);
+    if (r != 0) {
+        (void)snprintf(why, size, "cannot watch it: %s", strerror(-r));
     }
-    return n;
-}
-
-/** LU when load can be told and the pool does not exist yet; else whatever the pool has. */
-static struct policy policy_for(const struct pes *p, const struct record *r)
-{
-    if (r->policy.type != POLICY_NONE || (r->capacity == 0 && r->slow_start_ms == 0)) {
-        return r->policy;
-    }
-    for (const struct pe *pe = pes_next(p, NULL); pe != NULL; pe = pes_next(p, pe)) {
-        if (pool_handle_equal(record_handle(&pe->r), record_handle(r))) {
-            return pe->r.policy;
-        }
-    }
-    return (struct policy){.type = POLICY_LU, .word_count = 1};
+    return r;
 }
 
 /** Registers; the life FIFO is made, or is `name` in `dir_fd`. */
 static int add(struct pes *pes, const struct record *record, int dir_fd, const char *name,
                const struct pe **ret, char *why, size_t size)
 {
-    int r;
-    if (record->uid != 0 && count_of_uid(pes, record->uid) >= PES_PER_UID_MAX) {
-        (void)snprintf(why, size, "user %u has %d pool elements on this host already", record->uid,
-                       PES_PER_UID_MAX);
-        return -EDQUOT;
-    }
-    struct pe *pe = (struct pe *)calloc(1, sizeof(*pe));
+    struct policy policy;
+    int r = admit(pes, record, &policy, why, size);
+    struct pe *pe = r == 0 ? (struct pe *)calloc(1, sizeof(*pe)) : NULL;
     if (pe == NULL) {
-        (void)snprintf(why, size, "out of memory");
-        return -ENOMEM;
+        return r == 0 ? -ENOMEM : r;
     }
-    pe->r = *record;
-    pe->r.policy = policy_for(pes, record);
-    pe->load = pe->r.policy.words[0];
-    r = ramp_check(&pe->r.policy, record->slow_start_ms, why, size);
-    if (r != 0) {
-        free(pe);
-        return r;
-    }
+    *pe = (struct pe){.r = *record, .load = policy.words[0]};
+    pe->r.policy = policy;
     if (!authority_owner(pes->env.authority, record_handle(record), &pe->r.pool_uid)) {
         pe->r.pool_uid = record->uid;
     }
@@ -730,6 +711,27 @@ int pes_update(struct pes *pes, uint32_t pe_id, const struct policy *policy, uin
         pe->r.policy = next;
         save(pes, pe);
     }
+    return r;
+}
+
+int pes_change(struct pes *pes, uint32_t pe_id, const struct record *next)
+{
+    struct pe *pe = find(pes, pe_id);
+    if (pe == NULL) {
+        return -ENOENT;
+    }
+    pe->r.families = next->families;
+    pe->r.address_count = next->address_count;
+    memcpy(pe->r.addresses, next->addresses, sizeof(pe->r.addresses));
+    pe->r.life_ms = next->life_ms;
+    pe->r.interval_ms = next->interval_ms;
+    const struct ag_pe want = agent_view(pes, &pe->r, 0);
+    int r = ag_pe_change(pes->env.ag, pe_id, &want, now_of(pes));
+    if (r == 1) {
+        release(pes, pe, false);
+        r = look_after(pes, pe);
+    }
+    save(pes, pe);
     return r;
 }
 

@@ -105,6 +105,11 @@ const char *pes_reason(const struct pes *pes, const struct pe *pe);
 int pes_drain(struct pes *pes, uint32_t pe_id, bool drain, uint32_t by_uid);
 /** Policy stated by the program; `policy` NULL: only its load. */
 int pes_update(struct pes *pes, uint32_t pe_id, const struct policy *policy, uint32_t load);
+/**
+ * Addresses, families, and life and interval of registrations become those of `next`, which is
+ * otherwise its record. 0, -ENOENT or another -errno.
+ */
+int pes_change(struct pes *pes, uint32_t pe_id, const struct record *next);
 int pes_probe_done(struct pes *pes, uint32_t pe_id, bool ok, const char *text);
 
 /** Actions of the agent. */

@@ -88,6 +88,7 @@ int record_format(const struct record *record, const char *boot_id, char *out, s
     say_octets(&t, "probe", record->probe, strnlen(record->probe, sizeof(record->probe)));
     say(&t, "probe-ms=%u\nslow-start-ms=%u\nsince-us=%llu\n", record->probe_ms,
         record->slow_start_ms, (unsigned long long)record->since_us);
+    say(&t, "life-ms=%u\ninterval-ms=%u\n", record->life_ms, record->interval_ms);
     say(&t, "use=%u\nadopted=%u\ndrained=%u\n", record->use, record->adopted, record->drained);
     say_octets(&t, "program", record->program, strnlen(record->program, sizeof(record->program)));
     say(&t, "%s\n", RECORD_TAIL);
@@ -195,6 +196,8 @@ static const struct number_key number_keys[] = {
     NUMBER("netns", netns),
     NUMBER("probe-ms", probe_ms),
     NUMBER("slow-start-ms", slow_start_ms),
+    NUMBER("life-ms", life_ms),
+    NUMBER("interval-ms", interval_ms),
     NUMBER("since-us", since_us),
 };
 

@@ -37,6 +37,7 @@ struct record {
     char probe[RECORD_PROBE_MAX];
     uint32_t probe_ms;
     uint32_t slow_start_ms;
+    uint32_t life_ms, interval_ms; /* of registrations; 0: as set */
     uint64_t
         since_us; /* first accepted, monotonic clock; told with slow_start_ms only; 0: not yet */
     bool adopted; /* lives with its listening socket, not with a life fd */

@@ -148,6 +148,12 @@ static bool take_tlv(const struct lp_each *it, struct record *r)
     case LP_T_WANT_PE:
         r->pe_id = lp_u32(it, 0);
         return true;
+    case LP_T_LIFE_MS:
+        r->life_ms = lp_u32(it, 0);
+        return true;
+    case LP_T_INTERVAL_MS:
+        r->interval_ms = lp_u32(it, 0);
+        return true;
     case LP_T_NETNS:
         r->netns = lp_u64(it, 0);
         return true;
@@ -410,6 +416,32 @@ void rq_deregister(struct rq_client *c, const struct lp_message *msg)
     }
 }
 
+/** What a program says anew of its element's addresses and registration; the rest stays. */
+static int update_record(struct rq_client *c, const struct lp_message *msg, const struct pe *pe,
+                         char *why, size_t size)
+{
+    struct record next = pe->r;
+    struct lp_each it;
+    if (lp_find(msg, LP_T_ADDRESS, &it) || lp_find(msg, LP_T_FAMILIES, &it)) {
+        next.address_count = 0;
+        next.families = 0;
+    }
+    lp_each_init(&it, msg);
+    while (lp_next(&it)) {
+        bool known = it.type == LP_T_ADDRESS || it.type == LP_T_FAMILIES || it.type == LP_T_PORT ||
+                     it.type == LP_T_LIFE_MS || it.type == LP_T_INTERVAL_MS;
+        if (known && !take_tlv(&it, &next)) {
+            (void)snprintf(why, size, "update: wrong %s", tlv_name(it.type));
+            return -EINVAL;
+        }
+    }
+    if (next.port != pe->r.port) {
+        (void)snprintf(why, size, "another port is another element");
+        return -EINVAL;
+    }
+    return pes_change(c->rq->pes, pe->r.pe_id, &next);
+}
+
 void rq_update(struct rq_client *c, const struct lp_message *msg)
 {
     const struct pe *pe = pe_of(c, msg, AUTHORITY_DRAIN);
@@ -425,15 +457,18 @@ void rq_update(struct rq_client *c, const struct lp_message *msg)
     } else if (lp_find(msg, LP_T_LOAD, &it) && it.len == 4) {
         r = pes_update(c->rq->pes, pe->r.pe_id, NULL, lp_u32(&it, 0));
     }
-    const char *why = NULL;
+    char why[RQ_TEXT_MAX] = "";
     if (r == -EINVAL) {
-        why = "an update gives a load or a known policy";
+        (void)snprintf(why, sizeof(why), "an update gives a load or a known policy");
     } else if (r == -EOPNOTSUPP) {
-        why = "the pool's policy has no load";
-    } else if (r != 0) {
-        why = strerror(-r);
+        (void)snprintf(why, sizeof(why), "the pool's policy has no load");
+    } else if (r == 0) {
+        r = update_record(c, msg, pe, why, sizeof(why));
     }
-    rq_result(c, msg->request, r, why != NULL ? "%s" : NULL, why);
+    if (r != 0 && why[0] == '\0') {
+        (void)snprintf(why, sizeof(why), "%s", strerror(-r));
+    }
+    rq_result(c, msg->request, r, r != 0 ? "%s" : NULL, why);
 }
 
 void rq_undrain(struct rq_client *c, const struct lp_message *msg)

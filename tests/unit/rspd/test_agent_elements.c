@@ -254,7 +254,8 @@ Test(agent_elements, when_it_registers_again)
     for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
         struct ag_settings s = {.registration_life_ms = rows[r].life,
                                 .reregistration_ms = rows[r].setting};
-        cr_expect_eq(ag_reregistration_ms(&s), rows[r].want, "row %zu", r);
+        struct ag_pe pe = {.life_ms = 0}; /* its program says nothing of it */
+        cr_expect_eq(ag_reregistration_ms(&s, &pe), rows[r].want, "row %zu", r);
     }
 }
 

@@ -45,13 +45,65 @@ Test(agent_registration, registers_and_registers_again_before_the_life_ends)
 Test(agent_registration, t4_follows_the_life)
 {
     struct ag_settings s = {.registration_life_ms = 40000};
-    cr_assert_eq(ag_reregistration_ms(&s), 20000);
+    struct ag_pe pe = {.port = 1};
+    cr_assert_eq(ag_reregistration_ms(&s, &pe), 20000);
     s.registration_life_ms = 60000;
-    cr_assert_eq(ag_reregistration_ms(&s), 40000);
+    cr_assert_eq(ag_reregistration_ms(&s, &pe), 40000);
     s.registration_life_ms = 3600000;
-    cr_assert_eq(ag_reregistration_ms(&s), 600000);
+    cr_assert_eq(ag_reregistration_ms(&s, &pe), 600000);
     s.reregistration_ms = 5;
-    cr_assert_eq(ag_reregistration_ms(&s), 5);
+    cr_assert_eq(ag_reregistration_ms(&s, &pe), 5);
+    pe.life_ms = 10000; /* the program's own life comes before what is set */
+    cr_assert_eq(ag_reregistration_ms(&s, &pe), 5000);
+    pe.interval_ms = 3000;
+    cr_assert_eq(ag_reregistration_ms(&s, &pe), 3000);
+    pe.interval_ms = 10000; /* would come too late */
+    cr_assert_eq(ag_reregistration_ms(&s, &pe), 5000);
+    pe.interval_ms = 1;
+    cr_assert_eq(ag_reregistration_ms(&s, &pe), AG_INTERVAL_MIN_MS);
+    pe.life_ms = 1;
+    cr_assert_eq(ag_life_ms(&s, &pe), AG_LIFE_MIN_MS);
+    pe.life_ms = UINT32_MAX;
+    cr_assert_eq(ag_life_ms(&s, &pe), AG_LIFE_MAX_MS);
+    pe.life_ms = 0;
+    cr_assert_eq(ag_life_ms(&s, &pe), 3600000);
+}
+
+/* A program registers again with another life, and with other addresses. */
+Test(agent_registration, a_change_is_registered_at_once)
+{
+    struct fx *fx = fx_new(NULL);
+    uint64_t assoc = fx_home(fx, 1, "10.0.0.1");
+    uint32_t id = fx_registered(fx, assoc, "web");
+    struct ag_pe_info info;
+    fx_host(fx, "10.0.0.9", "10.0.0.77");
+    fx_drop(fx);
+    cr_assert(ag_pe_get(fx->ag, id, &info));
+    struct ag_pe to = info.pe;
+    cr_assert_eq(ag_pe_change(fx->ag, id, &to, fx->now), 0);
+    cr_assert_eq(fx_count(fx, ASAP_REGISTRATION), 0);
+
+    to.life_ms = 20000;
+    to.interval_ms = 4000;
+    cr_assert_eq(ag_pe_change(fx->ag, id, &to, fx->now), 0);
+    fx_expect(fx, ASAP_REGISTRATION);
+    cr_assert_eq(fx->msg.elements[0].pe_id, id);
+    cr_assert_eq(fx->msg.elements[0].registration_life, 20000);
+    fx_respond(fx, assoc, ASAP_REGISTRATION_RESPONSE, "web", id, false, -1);
+    fx_pass(fx, 3999);
+    cr_assert_eq(fx_count(fx, ASAP_REGISTRATION), 0);
+    fx_pass(fx, 1);
+    fx_expect(fx, ASAP_REGISTRATION);
+    fx_respond(fx, assoc, ASAP_REGISTRATION_RESPONSE, "web", id, false, -1);
+
+    to.address_count = 1;
+    to.addresses[0] = fx_ip("10.0.0.77");
+    cr_assert_eq(ag_pe_change(fx->ag, id, &to, fx->now), 1);
+    fx_expect(fx, ASAP_REGISTRATION);
+    cr_assert_eq(fx->msg.elements[0].user.address_count, 1);
+    cr_assert(ip_address_equal(&fx->msg.elements[0].user.addresses[0], &to.addresses[0]));
+    cr_assert_eq(ag_pe_change(fx->ag, id + 1, &to, fx->now), -ENOENT);
+    fx_free(fx);
 }
 
 static void in_seconds(struct ag_settings *s)

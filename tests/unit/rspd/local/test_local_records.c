@@ -29,6 +29,8 @@ static struct record sample(uint32_t pe_id)
                        .probe = "http:/a\nb",
                        .probe_ms = 500,
                        .slow_start_ms = 9,
+                       .life_ms = 20000,
+                       .interval_ms = 7000,
                        .since_us = 123456789012345,
                        .use = 1,
                        .adopted = true,
@@ -62,6 +64,8 @@ Test(record, text_round_trips)
     cr_assert_eq(memcmp(in.handle, out.handle, 4), 0);
     cr_assert_str_eq(out.probe, in.probe);
     cr_assert_eq(out.use, in.use);
+    cr_assert_eq(out.life_ms, in.life_ms);
+    cr_assert_eq(out.interval_ms, in.interval_ms);
     cr_assert_eq(record_parse(text, (size_t)len, "boot-2", &out, error, sizeof(error)), -ESTALE);
 }
 
