@@ -247,6 +247,24 @@ bool ag_hunt_up(struct ag *ag, uint64_t assoc, const struct ip_address *peers, s
     return true;
 }
 
+/*
+ * An association that the registrar has opened to us, to ask for an element perhaps that was here
+ * before we were: between the same ports there is no second one, so this one has to do.
+ */
+static struct ag_peer *opened_by(struct ag *ag, const struct ag_registrar *r)
+{
+    for (int i = 0; i < AG_ACCEPTED_MAX; i++) {
+        struct ag_peer *peer = &ag->accepted[i];
+        for (uint8_t k = 0; k < r->address_count && peer->assoc != 0; k++) {
+            if ((peer->port == r->port || peer->port == r->other_port) && peer->address_count > 0 &&
+                ip_address_equal(&peer->addresses[0], &r->addresses[k])) {
+                return peer;
+            }
+        }
+    }
+    return NULL;
+}
+
 bool ag_hunt_down(struct ag *ag, uint64_t assoc, struct tm_us now)
 {
     struct ag_attempt *attempt = attempt_of(ag, assoc);
@@ -254,9 +272,16 @@ bool ag_hunt_down(struct ag *ag, uint64_t assoc, struct tm_us now)
         return false;
     }
     struct ag_registrar *r = &ag->registrars[attempt->registrar];
+    bool known = ag->generations[attempt->registrar] == attempt->generation && r->used;
+    struct ag_peer *opened = known ? opened_by(ag, r) : NULL;
     attempt->assoc = 0;
-    if (ag->generations[attempt->registrar] == attempt->generation && r->used &&
-        r->other_port != 0) {
+    if (opened != NULL) {
+        struct ag_peer peer = *opened;
+        peer.id = r->id;
+        ag_home_set(ag, &peer, "it has an association with this host", now);
+        return true;
+    }
+    if (known && r->other_port != 0) {
         r->use_other = !r->use_other;
         if (r->use_other) {
             try_registrar(ag, attempt, r, now); /* SH4: another transport address */

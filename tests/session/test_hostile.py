@@ -95,6 +95,7 @@ def test_hostile_user(element, what):
 @pytest.mark.parametrize("cookie", [b"forged", bytes(100), b"\x01\x01" + bytes(98), bytes(60000)],
                          ids=["short", "zeros", "with a header", "long"])
 def test_foreign_cookie_is_refused_and_the_session_is_fresh(element, cookie):
+    """asap:A-121"""
     host, server, port = element
     got = Talk.say(host, port, INIT + echo(cookie) + chunk(b"x"), b"1: hello, x")
     assert b"1: hello, x" in got, got
@@ -111,6 +112,7 @@ def cookie_of(octets):
 
 
 def test_own_cookie_restores_and_an_altered_one_does_not(element):
+    """asap:A-119, A-121"""
     host, _, port = element
     got = Talk.say(host, port, INIT + chunk(b"x"), b"", 1.0)
     cookie = cookie_of(got)

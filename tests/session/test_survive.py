@@ -47,6 +47,7 @@ def count_while_killing(host, sessions, messages, pause_ms, kills, every):
 
 
 def test_sessions_lose_nothing(host):
+    """The next server gets the latest cookie first: asap:A-119, A-120, A-128."""
     count_while_killing(host, 60, 20, 300, 5, 1.0)
 
 
@@ -130,6 +131,7 @@ def wait_while_empty(host, seconds):
 
 
 def test_empty_pool_is_waited_for(host):
+    """What is to be sent is held until a server is found: asap:A-126."""
     wait_while_empty(host, 3)
 
 

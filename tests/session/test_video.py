@@ -27,6 +27,7 @@ def server(host, folder, number, rate=1_500_000):
 
 
 def test_five_servers_are_killed_and_the_file_is_whole(films, tmp_path):
+    """asap:A-119, A-120, A-128"""
     host, folder = films
     servers = {}
     for number in range(3):

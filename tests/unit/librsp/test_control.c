@@ -10,6 +10,7 @@
 
 static uint8_t message[CONTROL_MAX];
 
+/* */
 Test(control, cookie_round_trip)
 {
     static uint8_t cookie[CONTROL_COOKIE_MAX];
@@ -62,6 +63,7 @@ Test(control, end_and_error)
     cr_assert_eq(c.cause, CAUSE_INVALID_VALUES);
 }
 
+/* */
 Test(control, business_card)
 {
     struct ip_address address;

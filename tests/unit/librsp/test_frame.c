@@ -29,6 +29,7 @@ Test(frame, data_round_trip)
     }
 }
 
+/* what belongs to the control channel comes after the word that opens it */
 Test(frame, init_comes_first_and_only_first)
 {
     uint8_t init[FRAME_INIT_LEN];

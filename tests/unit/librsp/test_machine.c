@@ -180,6 +180,7 @@ Test(machine, a_server_that_says_nothing_and_dies_does_not_make_a_storm)
     cr_assert_eq(m.state, MACHINE_WAITING);
 }
 
+/* reported, and what could not be sent is still the caller's */
 Test(machine, without_auto_failover_the_program_decides)
 {
     struct machine m = in_state(MACHINE_ACTIVE);

@@ -241,6 +241,27 @@ Test(agent_elements, without_an_address)
     fx_free(fx);
 }
 
+/* that deregistration, too, goes to another home when nobody answers within T3. */
+Test(agent_elements, without_an_address_and_an_answer)
+{
+    struct fx *fx = fx_new(NULL);
+    uint64_t assoc = fx_home(fx, 1, "10.0.0.1");
+    uint32_t id = fx_registered(fx, assoc, "web");
+    fx_announce(fx, 2, "10.0.0.2");
+    fx_host(fx, NULL, NULL);
+    cr_assert_eq(fx_count(fx, ASAP_DEREGISTRATION), 1);
+    fx_pass(fx, fx->ag->set.t3_deregistration_ms - 1);
+    cr_assert_eq(fx_count_kind(fx, ACTION_CONNECT), 0);
+    fx_pass(fx, 1);
+    struct action *connect = fx_next(fx, ACTION_CONNECT);
+    cr_assert_not_null(connect);
+    assoc = connect->assoc;
+    fx_up(fx, assoc, "10.0.0.2");
+    struct action *a = fx_expect(fx, ASAP_DEREGISTRATION);
+    cr_assert(a->assoc == assoc && fx->msg.pe_id == id);
+    fx_free(fx);
+}
+
 /* T4 by the RFC's rule (asap.md §6) and by the setting. */
 Test(agent_elements, when_it_registers_again)
 {

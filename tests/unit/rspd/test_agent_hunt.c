@@ -354,3 +354,23 @@ Test(agent_hunt, the_registrar_of_this_process)
     hs_free(one);
     hs_free(two);
 }
+
+/* Where the registrar has opened an association there is no second one: that one leads home. */
+Test(agent_hunt, what_the_registrar_has_opened_will_do)
+{
+    struct fx *fx = fx_new(NULL);
+    uint32_t id = fx_pe(fx, "web");
+    struct ip_address from = fx_ip("10.0.0.1");
+    struct ip_address stranger = fx_ip("10.0.0.2");
+    ag_assoc_up(fx->ag, 7, &from, 1, 3863, fx->now);
+    ag_assoc_up(fx->ag, 8, &stranger, 1, 3863, fx->now);
+    fx_announce(fx, 1, "10.0.0.1");
+    struct action *connect = fx_next(fx, ACTION_CONNECT);
+    cr_assert_not_null(connect);
+    uint64_t assoc = connect->assoc;
+    ag_assoc_down(fx->ag, assoc, fx->now);
+    cr_assert(fx->ag->home.assoc == 7 && fx->ag->home.id == 1);
+    struct action *a = fx_expect(fx, ASAP_REGISTRATION);
+    cr_assert(a->assoc == 7 && fx->msg.elements[0].pe_id == id);
+    fx_free(fx);
+}

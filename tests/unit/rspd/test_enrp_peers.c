@@ -241,6 +241,25 @@ Test(enrp_peers, configured_and_heard)
     ex_free(ex);
 }
 
+/* A configured peer turns out to be one that is known from elsewhere: the two become one. */
+Test(enrp_peers, heard_and_configured)
+{
+    struct ex *ex = ex_new(NULL);
+    struct ip_address address = ex_ip(1);
+    cr_assert_eq(enrp_static_peer(ex->en, &address, 1, ENRP_PORT), 0);
+    enrp_start(ex->en, ex->now);
+    ex_up(ex, 5, 2);
+    ex_presence(ex, 5, 0x77, 1, false, 0xffff);
+    struct enrp_peer_info info[4];
+    cr_assert_eq(enrp_peers(ex->en, info, 4), 2);
+    ex_up(ex, 3, 1);
+    ex_presence(ex, 3, 0x77, 1, false, 0xffff);
+    cr_assert_eq(enrp_peers(ex->en, info, 4), 1);
+    cr_assert(info[0].id == 0x77 && info[0].is_static);
+    cr_assert_eq(ex->en->peers[en_peer_find(ex->en, 0x77)].static_count, 1);
+    ex_free(ex);
+}
+
 /* T-2, T-3: of the addresses it tells those count that its association proves. */
 Test(enrp_peers, addresses)
 {
