@@ -279,9 +279,12 @@ int channel_send(struct channel *ch, const void *data, size_t len, uint32_t ppid
 
 int channel_send_delivered(struct channel *ch)
 {
-    uint8_t ack[FRAME_ACK_LEN];
-    return ch->protocol == TRANSPORT_TCP ? channel_queue(ch, ack, frame_put_ack(ack, ch->delivered))
-                                         : 0;
+    uint8_t octets[FRAME_ACK_LEN > 8 ? FRAME_ACK_LEN : 8];
+    if (ch->protocol == TRANSPORT_TCP) {
+        return channel_queue(ch, octets, frame_put_ack(octets, ch->delivered));
+    }
+    int len = control_write_covers(ch->delivered, octets, sizeof(octets));
+    return channel_send(ch, octets, (size_t)len, htonl(CONTROL_PPID), 0, 0, false, true);
 }
 
 /* --- in -----------------------------------------------------------------------------------------

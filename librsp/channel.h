@@ -43,7 +43,8 @@ struct channel {
     uint8_t *control; /* the control message being read */
     uint32_t control_len;
     uint32_t delivered; /* data messages handed out whole */
-    uint32_t acked;     /* so many of ours have been delivered, says the other end (TCP) */
+    uint32_t acked;     /* so many of ours have been delivered, says the other end ... */
+    bool acks;          /* ... if it says so: rsplib's elements over SCTP do not */
     /* out */
     uint8_t *tx;
     size_t tx_pos, tx_len, tx_size;
@@ -78,7 +79,7 @@ int channel_tune(int fd, enum transport_protocol protocol, const struct channel_
  */
 int channel_send(struct channel *ch, const void *data, size_t len, uint32_t ppid_n16,
                  uint16_t stream, uint32_t ttl_ms, bool unordered, bool urgent);
-/** Before a cookie: how much of the other end's it covers (TCP). */
+/** Before a cookie: how much of the other end's it covers. */
 int channel_send_delivered(struct channel *ch);
 /** Sends what was queued: 0 all of it, -EAGAIN, or the connection's -errno. */
 int channel_flush(struct channel *ch);

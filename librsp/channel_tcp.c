@@ -223,6 +223,7 @@ static int begin_chunk(struct channel *ch)
         return channel_progress(ch, f.left);
     case FRAME_ACK:
         ch->acked = f.delivered;
+        ch->acks = true;
         return 0;
     case FRAME_HEARTBEAT:
     case FRAME_HEARTBEAT_ACK:

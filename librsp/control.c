@@ -8,8 +8,10 @@
 
 #include "wire/asap.h"
 
-#define END_TYPE 0x3f
-#define END_LEN  4
+#define END_TYPE    0x3f
+#define END_LEN     4
+#define COVERS_TYPE 0x3e
+#define COVERS_LEN  8
 
 static struct asap_message *message_new(enum asap_type type)
 {
@@ -53,6 +55,12 @@ int control_read(const void *octets, size_t len, struct control *ret)
     int r = 0;
     if (len == END_LEN && p[0] == END_TYPE && p[2] == 0 && p[3] == END_LEN) {
         *ret = (struct control){.kind = CONTROL_END};
+        return 0;
+    }
+    if (len == COVERS_LEN && p[0] == COVERS_TYPE && p[2] == 0 && p[3] == COVERS_LEN) {
+        *ret = (struct control){.kind = CONTROL_COVERS,
+                                .covers = (uint32_t)p[4] << 24 | (uint32_t)p[5] << 16 |
+                                          (uint32_t)p[6] << 8 | p[7]};
         return 0;
     }
     struct wire_report *report = (struct wire_report *)malloc(sizeof(*report));
@@ -118,6 +126,23 @@ int control_write_end(void *out, size_t size)
     }
     memcpy(out, end, END_LEN);
     return END_LEN;
+}
+
+int control_write_covers(uint32_t messages, void *out, size_t size)
+{
+    const uint8_t covers[COVERS_LEN] = {COVERS_TYPE,
+                                        0,
+                                        0,
+                                        COVERS_LEN,
+                                        (uint8_t)(messages >> 24),
+                                        (uint8_t)(messages >> 16),
+                                        (uint8_t)(messages >> 8),
+                                        (uint8_t)messages};
+    if (size < COVERS_LEN) {
+        return -EMSGSIZE;
+    }
+    memcpy(out, covers, COVERS_LEN);
+    return COVERS_LEN;
 }
 
 int control_write_card(struct pool_handle handle, const struct pool_element *elements, size_t count,

@@ -4,9 +4,10 @@
  * own connection (RFC 5352 section 2.2.11 to 2.2.14). Pure; allocates the room that wire/asap.h
  * needs while a message is read or written.
  *
- * Besides COOKIE, COOKIE_ECHO, BUSINESS_CARD and ERROR there is one message of our own: END, type
- * 0x3f, which receivers that do not know it drop without a word. It says that a session is over,
- * as against a connection that ended because its process did.
+ * Besides COOKIE, COOKIE_ECHO, BUSINESS_CARD and ERROR there are two messages of our own, which
+ * receivers that do not know them drop without a word. END, type 0x3f: the session is over, as
+ * against a connection that ended because its process did. COVERS, type 0x3e, with a u32: so many
+ * of the other end's messages on this connection are covered by the cookie that follows.
  */
 #ifndef RSP_LIBRSP_CONTROL_H
 #define RSP_LIBRSP_CONTROL_H
@@ -24,7 +25,8 @@ enum control_kind {
     CONTROL_COOKIE_ECHO,
     CONTROL_CARD,
     CONTROL_ERROR,
-    CONTROL_END
+    CONTROL_END,
+    CONTROL_COVERS
 };
 
 struct control {
@@ -33,7 +35,8 @@ struct control {
     uint16_t cookie_len;
     uint8_t card_count; /* CARD: the elements in order of preference */
     uint32_t card[CONTROL_CARD_MAX];
-    uint16_t cause; /* ERROR: its first cause */
+    uint16_t cause;  /* ERROR: its first cause */
+    uint32_t covers; /* COVERS: messages */
 };
 
 /** Reads a whole message. 0; -EPROTO: malformed, -ENOMEM. */
@@ -44,6 +47,7 @@ int control_write_cookie(bool echo, const void *cookie, size_t len, void *out, s
 /** Writes an ERROR with one cause. */
 int control_write_error(uint16_t cause, void *out, size_t size);
 int control_write_end(void *out, size_t size);
+int control_write_covers(uint32_t messages, void *out, size_t size);
 /** Writes a BUSINESS_CARD of elements as a resolution has given them. */
 int control_write_card(struct pool_handle handle, const struct pool_element *elements, size_t count,
                        void *out, size_t size);

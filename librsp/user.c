@@ -467,6 +467,10 @@ int user_control(struct sd *sd, const struct channel_in *in)
         notice_shutdown(sd, 0);
         feed(sd, MACHINE_EV_END, 0);
         break;
+    case CONTROL_COVERS:
+        u->ch.acked = c.covers;
+        u->ch.acks = true;
+        break;
     case CONTROL_COOKIE_ECHO:
     case CONTROL_NOTHING:
         break;

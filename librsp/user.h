@@ -37,7 +37,7 @@ struct user {
 };
 
 /* user_replay.c */
-/** A cookie has come: it covers what the other end says (TCP), or all (SCTP). */
+/** A cookie has come: it covers what the other end has said, or all if it says nothing. */
 int replay_cookie(struct sd *sd, const void *cookie, size_t len);
 /** State and replay go to a new server; 0 or -errno. */
 int replay_greet(struct sd *sd);

@@ -2,8 +2,9 @@
 /*
  * A session's state at the user's end: the last cookie, and the messages sent since (asap:A-119,
  * A-120, A-128). The next server gets the cookie first and then those messages, so that nothing is
- * missing and only what came after the cookie is done again. Over TCP the server says with a cookie
- * how many messages it covers; over SCTP a cookie covers all that was sent before it came.
+ * missing and only what came after the cookie is done again. A server of ours says with a cookie
+ * how many messages it covers; rsplib's do not, and their cookies are held to cover all that was
+ * sent before they came.
  */
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -92,7 +93,7 @@ int replay_cookie(struct sd *sd, const void *cookie, size_t len)
     memcpy(copy, cookie, len);
     u->cookie = copy;
     u->cookie_len = (uint32_t)len;
-    uint32_t covered = u->ch.protocol == TRANSPORT_TCP ? u->ch.acked : u->sent_count;
+    uint32_t covered = u->ch.acks ? u->ch.acked : u->sent_count;
     if (covered > u->sent_count) {
         return -EPROTO;
     }
