@@ -180,7 +180,7 @@ def test_failover_to_a_host_without_sctp(hosts):
     users.wait_pes("echo", 1, 20)
     servers.kill(without)
     rsp.wait_until(lambda: user.progress()[1] == again, 30, "the server with SCTP")
-    assert user.end()[1] == 2
+    assert user.end()[1] >= 2
     servers.check()
 
 
