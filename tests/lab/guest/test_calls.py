@@ -6,6 +6,7 @@ import rsp
 
 CALLS = rsp.BUILD / "tests" / "session" / "session-calls"
 
+SLICE = ("failover", "nonblock", "sizes")
 CASES = ("basic-pollable", "errors", "options", "names", "fork-sessions", "sizes", "parts", "mixed",
          "message-max", "failover", "endings", "no-auto-failover", "give-up",
          "unknown-pool", "stale-state", "stopping", "closing", "nonblock", "full",
@@ -25,14 +26,18 @@ def daemon():
         world.remove()
 
 
-@pytest.mark.parametrize("case", CASES)
+def in_slice(cases):
+    return [c if c in SLICE else pytest.param(c, marks=pytest.mark.full) for c in cases]
+
+
+@pytest.mark.parametrize("case", in_slice(CASES))
 def test_case(daemon, case):
     result = daemon.run(CALLS, case, f"pool-{case}", "sctp", timeout=120)
     assert result.returncode == 0, result.stderr
     assert "done\n" in result.stdout
 
 
-@pytest.mark.parametrize("case", ["names", "failover", "endings"])
+@pytest.mark.parametrize("case", in_slice(["names", "failover", "endings"]))
 def test_both_protocols(daemon, case):
     result = daemon.run(CALLS, case, f"both-{case}", "any", timeout=120)
     assert result.returncode == 0, result.stderr

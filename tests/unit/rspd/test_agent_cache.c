@@ -54,7 +54,7 @@ static struct pool_element element(struct fx *fx, const char *handle, uint32_t i
 /* --- contents ----------------------------------------------------------------------------------
  */
 
-/* an answer replaces what was known, but for this host's own elements. */
+/* An answer replaces what was known, but for this host's own elements. */
 Test(agent_cache, an_answer_replaces_the_last_one)
 {
     uint64_t assoc;
