@@ -36,7 +36,6 @@ def test_two_hosts_started_together(world, attempt):
     one = world.host("one", "10.52.0.1")
     two = world.host("two", "10.52.0.2")
     hosts = (one, two)
-    begin = time.monotonic()
     start_auto(*hosts)
     for host in hosts:
         rsp.wait_until(host._answers, 5, "an answer of rspd")
@@ -44,7 +43,7 @@ def test_two_hosts_started_together(world, attempt):
         host.wait_pes("web", 1)  # each serves its own host at once
         assert host.curl().stdout == f"{host.name}\n"
     for host in hosts:
-        host.wait_pes("web", 2, deadline=begin + 6 - time.monotonic())
+        host.wait_pes("web", 2)  # how soon is measured in tests/netns, without company
     rsp.wait_until(lambda: all(settled(host) for host in hosts), 5, "both have decided")
     assert registrars(*hosts) == 2
     for host in hosts:
