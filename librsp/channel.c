@@ -279,7 +279,7 @@ int channel_send(struct channel *ch, const void *data, size_t len, uint32_t ppid
 
 int channel_send_delivered(struct channel *ch)
 {
-    uint8_t octets[FRAME_ACK_LEN > 8 ? FRAME_ACK_LEN : 8];
+    uint8_t octets[FRAME_ACK_LEN > CONTROL_COVERS_LEN ? FRAME_ACK_LEN : CONTROL_COVERS_LEN];
     if (ch->protocol == TRANSPORT_TCP) {
         return channel_queue(ch, octets, frame_put_ack(octets, ch->delivered));
     }

@@ -11,7 +11,11 @@
 #define END_TYPE    0x3f
 #define END_LEN     4
 #define COVERS_TYPE 0x3e
-#define COVERS_LEN  8
+#define COVERS_LEN  CONTROL_COVERS_LEN
+
+/* The head of COVERS, and of its only parameter: one that is skipped where it is not known. */
+static const uint8_t covers_head[COVERS_LEN - 4] = {COVERS_TYPE, 0,    0, COVERS_LEN,
+                                                    0x80,        0x3e, 0, 8};
 
 static struct asap_message *message_new(enum asap_type type)
 {
@@ -57,10 +61,10 @@ int control_read(const void *octets, size_t len, struct control *ret)
         *ret = (struct control){.kind = CONTROL_END};
         return 0;
     }
-    if (len == COVERS_LEN && p[0] == COVERS_TYPE && p[2] == 0 && p[3] == COVERS_LEN) {
+    if (len == COVERS_LEN && memcmp(p, covers_head, sizeof(covers_head)) == 0) {
         *ret = (struct control){.kind = CONTROL_COVERS,
-                                .covers = (uint32_t)p[4] << 24 | (uint32_t)p[5] << 16 |
-                                          (uint32_t)p[6] << 8 | p[7]};
+                                .covers = (uint32_t)p[8] << 24 | (uint32_t)p[9] << 16 |
+                                          (uint32_t)p[10] << 8 | p[11]};
         return 0;
     }
     struct wire_report *report = (struct wire_report *)malloc(sizeof(*report));
@@ -130,18 +134,15 @@ int control_write_end(void *out, size_t size)
 
 int control_write_covers(uint32_t messages, void *out, size_t size)
 {
-    const uint8_t covers[COVERS_LEN] = {COVERS_TYPE,
-                                        0,
-                                        0,
-                                        COVERS_LEN,
-                                        (uint8_t)(messages >> 24),
-                                        (uint8_t)(messages >> 16),
-                                        (uint8_t)(messages >> 8),
-                                        (uint8_t)messages};
+    uint8_t *p = (uint8_t *)out;
     if (size < COVERS_LEN) {
         return -EMSGSIZE;
     }
-    memcpy(out, covers, COVERS_LEN);
+    memcpy(p, covers_head, sizeof(covers_head));
+    p[8] = (uint8_t)(messages >> 24);
+    p[9] = (uint8_t)(messages >> 16);
+    p[10] = (uint8_t)(messages >> 8);
+    p[11] = (uint8_t)messages;
     return COVERS_LEN;
 }
 

@@ -6,8 +6,9 @@
  *
  * Besides COOKIE, COOKIE_ECHO, BUSINESS_CARD and ERROR there are two messages of our own, which
  * receivers that do not know them drop without a word. END, type 0x3f: the session is over, as
- * against a connection that ended because its process did. COVERS, type 0x3e, with a u32: so many
- * of the other end's messages on this connection are covered by the cookie that follows.
+ * against a connection that ended because its process did. COVERS, type 0x3e, with a parameter
+ * 0x803e of one u32: so many of the other end's messages on this connection are covered by the
+ * cookie that follows.
  */
 #ifndef RSP_LIBRSP_CONTROL_H
 #define RSP_LIBRSP_CONTROL_H
@@ -28,6 +29,8 @@ enum control_kind {
     CONTROL_END,
     CONTROL_COVERS
 };
+
+#define CONTROL_COVERS_LEN 12 /* octets of COVERS */
 
 struct control {
     enum control_kind kind;

@@ -7,6 +7,10 @@ import subprocess
 import rsplib
 
 OURS = re.compile(r"^Internet Protocol Version [46], Src: (10\.52\.0\.|fd52:52::)[1-9],", re.M)
+# Sessions of librsp have two control messages of their own (librsp/control.h), which rsplib drops
+# without a word; the daemon sends neither.
+OF_SESSIONS = re.compile(r"^Aggregate Server Access Protocol\n    Type: Unknown \((62|63)\)\n"
+                         r"(?: .*\n)*", re.M)
 
 
 def test_nothing_malformed_or_unknown(captures):
@@ -24,6 +28,7 @@ def test_nothing_malformed_or_unknown(captures):
             continue
         frame = frame.partition("\n")[2].replace("Unknown pool handle", "")  # a cause's name
         frame = re.sub(r"Reserved: 0+", "", frame)  # a field that has to be there, and 0
+        frame = OF_SESSIONS.sub("", frame)
         assert not re.search("malformed|unknown|unrecogni|reserved", frame, re.I), frame
         for message in re.split(r"^(?=\S)", frame, flags=re.M):
             for name, types in counted.items():

@@ -56,11 +56,11 @@ Test(control, end_and_error)
     cr_assert_eq(control_read(message, 4, &c), 0);
     cr_assert_eq(c.kind, CONTROL_END);
     cr_assert_eq(control_write_end(message, 3), -EMSGSIZE);
-    cr_assert_eq(control_write_covers(0x01020304, message, sizeof(message)), 8);
-    cr_assert_eq(control_read(message, 8, &c), 0);
+    cr_assert_eq(control_write_covers(0x01020304, message, sizeof(message)), 12);
+    cr_assert_eq(control_read(message, 12, &c), 0);
     cr_assert_eq(c.kind, CONTROL_COVERS);
     cr_assert_eq(c.covers, 0x01020304);
-    cr_assert_eq(control_write_covers(1, message, 7), -EMSGSIZE);
+    cr_assert_eq(control_write_covers(1, message, 11), -EMSGSIZE);
     len = control_write_error(CAUSE_INVALID_VALUES, message, sizeof(message));
     cr_assert_gt(len, 0);
     cr_assert_eq(control_read(message, (size_t)len, &c), 0);
