@@ -7,6 +7,7 @@ Marks:
   alone  measures time or rates: nothing else of ours runs beside it (the others run two at a time)
   plain  tells nothing of a build with sanitizers
   sctp   needs SCTP between two hosts; given by itself to the second mode of `agent`
+  brief  the second mode of `agent` is left out of the slice: it takes long, alone
   guest  of those, the ones that `tests/run minimal` runs over the kernel's SCTP in a guest, where a
          system call takes ten times as long: one of every mechanism
 """
@@ -35,6 +36,8 @@ def pytest_collection_modifyitems(items):
         mode = item.callspec.params.get("agent") if hasattr(item, "callspec") else None
         if mode == "sctp":
             item.add_marker(pytest.mark.sctp)
+            if item.get_closest_marker("brief"):
+                item.add_marker(pytest.mark.full)
         # Of a test with many arguments the guest runs the first one over SCTP.
         if item.get_closest_marker("guest") and (mode == "inprocess" or item.function in in_guest):
             item.own_markers = [mark for mark in item.own_markers if mark.name != "guest"]

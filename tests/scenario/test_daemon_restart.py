@@ -11,6 +11,7 @@ import rsp
 
 
 @pytest.mark.alone
+@pytest.mark.brief
 def test_killed_under_load(agent):
     for n in range(4):
         agent.http_server(f"s{n}", 8080 + n, pool="web")

@@ -72,6 +72,7 @@ def test_with_drain_nothing_fails(agent):
 
 
 @pytest.mark.alone
+@pytest.mark.brief
 def test_with_plain_sigterm_no_connect_fails(agent):
     counts = rolling_restart(agent, by_sigterm)
     assert not [key for key in counts if key.startswith("connect")], counts

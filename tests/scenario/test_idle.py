@@ -38,6 +38,7 @@ def cpu_seconds(pid):
                for task in rsp.pathlib.Path(f"/proc/{pid}/task").iterdir()) / 1e9
 
 
+@pytest.mark.brief
 @pytest.mark.plain
 def test_idle_cost(agent):
     # A slow start that is over costs nothing any more.

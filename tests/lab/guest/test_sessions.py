@@ -126,7 +126,7 @@ def test_messages_of_every_size(hosts):
     servers.check()
 
 
-@pytest.mark.parametrize("window", [1, 4])
+@pytest.mark.parametrize("window", [pytest.param(1, marks=pytest.mark.full), 4])
 def test_killed_servers_are_replaced(hosts, window):
     """kill -9 in the middle, four times: the cookie and what it does not cover go to another."""
     at, users = hosts
@@ -165,6 +165,7 @@ def test_hosts_with_and_without_sctp(hosts, at_server, at_user):
     servers.check()
 
 
+@pytest.mark.full
 def test_failover_to_a_host_without_sctp(hosts):
     """Cookies and what they do not cover go from SCTP to TCP, and back."""
     at, users = hosts
