@@ -175,13 +175,6 @@ static ssize_t peer_try(struct sd *sd, struct peer *peer, const struct into *int
     }
 }
 
-static void accepted_ready(struct sd *sd)
-{
-    const struct peer *peer = sd->peer;
-    sd_ready(sd, sd->notices != NULL || peer->echo != NULL || peer->ended || peer->error != 0 ||
-                     channel_ready(&peer->ch));
-}
-
 static ssize_t accepted_try(struct sd *sd, const struct into *into)
 {
     struct peer *peer = sd->peer;
@@ -192,7 +185,7 @@ static ssize_t accepted_try(struct sd *sd, const struct into *into)
         peer->ended = true; /* said once as an error, then as the end */
         sd_drop_channel(sd, &peer->ch, true);
     }
-    accepted_ready(sd);
+    peer_ready(sd);
     return n;
 }
 
@@ -298,7 +291,7 @@ static ssize_t wait_for_more(struct sd *sd, const struct into *into, struct tm_u
         return user_data(sd, into, &in, n);
     }
     if (n > 0) {
-        accepted_ready(sd);
+        peer_ready(sd);
         return peer_data(sd->peer, into, &in, n);
     }
     return n;

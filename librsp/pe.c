@@ -98,6 +98,13 @@ void peer_flush(struct sd *sd, struct peer *peer)
     }
 }
 
+void peer_ready(struct sd *sd)
+{
+    const struct peer *peer = sd->peer;
+    sd_ready(sd, sd->notices != NULL || peer->echo != NULL || peer->ended || peer->error != 0 ||
+                     channel_ready(&peer->ch));
+}
+
 bool peer_has_news(struct sd *sd)
 {
     struct peer *peer = sd->peer;
@@ -118,8 +125,7 @@ bool peer_has_news(struct sd *sd)
             peer->error = (int)n;
         }
     }
-    sd_ready(sd, sd->notices != NULL || peer->echo != NULL || peer->ended || peer->error != 0 ||
-                     channel_ready(&peer->ch));
+    peer_ready(sd);
     return n != -EAGAIN;
 }
 

@@ -195,6 +195,8 @@ void peer_want_out(struct sd *sd, struct peer *peer, bool on);
 int peer_control(struct sd *sd, struct peer *peer, const struct channel_in *in);
 /** As user_has_news(), of an accepted session. */
 bool peer_has_news(struct sd *sd);
+/** As user_ready(), of an accepted session. */
+void peer_ready(struct sd *sd);
 
 /* basic.c */
 void request_free(struct sd *sd);

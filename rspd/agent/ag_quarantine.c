@@ -118,10 +118,11 @@ static bool learn(struct ag *ag, struct ag_suspect *s)
     const struct hs_element *e = hs_find(hs, s->handle, s->pe_id);
     bool known = e != NULL;
     if (known) {
-        s->protocol = hs_user(e).protocol;
-        s->port = hs_user(e).port;
-        s->address_count = ag_contact_addresses(&ag->view, NULL, hs_user(e).addresses,
-                                                hs_user(e).address_count, 0, s->addresses);
+        struct transport user = hs_user(e);
+        s->protocol = user.protocol;
+        s->port = user.port;
+        s->address_count = ag_contact_addresses(&ag->view, NULL, user.addresses, user.address_count,
+                                                0, s->addresses);
     }
     hs_read_end();
     return known;

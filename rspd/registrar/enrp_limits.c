@@ -25,16 +25,6 @@ static struct ip_address network_of(const struct en_assoc *assoc)
     return net;
 }
 
-static bool has_association(const struct enrp *en, int host)
-{
-    for (size_t i = 0; i < EN_ASSOCS_MAX; i++) {
-        if (en->assocs[i].id != 0 && en->assocs[i].host == host) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static uint32_t associations(const struct enrp *en, int host)
 {
     uint32_t n = 0;
@@ -55,7 +45,7 @@ static int host_of(struct enrp *en, const struct ip_address *net, struct tm_us n
             return i;
         }
         if ((oldest == EN_NOBODY || tm_before(h->last, en->hosts[oldest].last)) &&
-            !has_association(en, i)) {
+            associations(en, i) == 0) {
             oldest = i;
         }
     }
