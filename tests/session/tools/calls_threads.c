@@ -270,10 +270,17 @@ static void stopped(enum rsp_server_model model)
     hear(two, "1");
     int before = rejections;
     int most = 300;
-    int three = use(SOCK_STREAM);
+    int three = rsp_socket(0, SOCK_STREAM, protocol);
+    CHECK(three >= 0);
     CHECK_IS(rsp_setsockopt(three, SOL_RSP, RSP_SO_GIVE_UP, &most, sizeof(most)), 0);
-    while (rejections == before) {
+    /* Turned away while it connects, or just after that. */
+    bool connected = rsp_connect(three, octets(pool), strlen(pool), 0) == 0;
+    CHECK(connected || errno == ECONNRESET);
+    while (connected && rejections == before) {
         CHECK_FAILS(rsp_recvmsg(three, text, sizeof(text), NULL, NULL, 5), EAGAIN);
+    }
+    for (int64_t end = now_ms() + WAIT_MS; rejections == before; (void)poll(NULL, 0, 1)) {
+        CHECK(now_ms() < end);
     }
     CHECK_IS(rsp_close(three), 0);
     say(two, "close");
