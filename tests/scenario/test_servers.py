@@ -158,6 +158,7 @@ def test_port_zero(agent):
                "print(s.getsockname()[1], flush=True)\nsignal.pause()")
     server = agent.start(rsp.PYTHON, "-c", program, name="zero", pool="any")
     (pe,) = agent.wait_pes("any", 1)
+    rsp.wait_until(lambda: server.output().endswith("\n"), 10, "the port, said after it listens")
     assert pe["port"] == int(server.output())
 
 
