@@ -104,9 +104,6 @@ bool ag_bucket_take(struct ag_bucket *bucket, unsigned per_s, unsigned burst, st
 {
     int64_t full = (int64_t)burst * 1000;
     int64_t passed_ms = tm_diff_ms(now, bucket->filled);
-    if (passed_ms > 60000) {
-        passed_ms = 60000;
-    }
     if (passed_ms > 0) {
         bucket->tokens_milli += passed_ms * (int64_t)per_s;
         bucket->filled = now;

@@ -131,8 +131,8 @@ struct enrp *enrp_new(const struct enrp_settings *settings, const struct enrp_ho
     en->start_timer = TM_NEVER;
     en->balance_at = TM_NEVER;
     en->leave_step = TM_NEVER;
-    en->event_bucket = (struct en_bucket){.tokens = EN_EVENT_BURST, .refill = now};
-    en->heard_bucket = (struct en_bucket){.tokens = EN_HEARD_BURST, .refill = now};
+    en->event_bucket = (struct bucket){.tokens = EN_EVENT_BURST, .refill = now};
+    en->heard_bucket = (struct bucket){.tokens = EN_HEARD_BURST, .refill = now};
     return en;
 }
 
@@ -166,24 +166,9 @@ void enrp_addresses(struct enrp *en, const struct ip_address *addresses, size_t 
 /* --- small things -------------------------------------------------------------------------------
  */
 
-bool en_may(struct en_bucket *bucket, uint32_t burst, uint32_t each_ms, struct tm_us now)
-{
-    int64_t due = tm_diff_ms(now, bucket->refill) / each_ms;
-    if (due > 0) {
-        uint32_t room = burst - bucket->tokens;
-        bucket->tokens += due < room ? (uint32_t)due : room;
-        bucket->refill = now;
-    }
-    if (bucket->tokens == 0) {
-        return false;
-    }
-    bucket->tokens--;
-    return true;
-}
-
 bool en_may_say(struct enrp *en, struct tm_us now)
 {
-    return en_may(&en->event_bucket, EN_EVENT_BURST, EN_EVENT_MS, now);
+    return bucket_take(&en->event_bucket, EN_EVENT_BURST, EN_EVENT_MS, now);
 }
 
 bool en_serving(const struct enrp *en)
@@ -654,7 +639,7 @@ void enrp_heard(struct enrp *en, const struct ip_address *source, uint16_t sourc
     if (slot != EN_NOBODY && en->peers[slot].address_count > 0) {
         return;
     }
-    if (en_may(&en->heard_bucket, EN_HEARD_BURST, EN_HEARD_MS, now)) {
+    if (bucket_take(&en->heard_bucket, EN_HEARD_BURST, EN_HEARD_MS, now)) {
         en_peer_candidate(en, en->rx.sender_id, &address, 1, port, now);
     }
 }

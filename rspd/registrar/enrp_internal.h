@@ -92,17 +92,11 @@ struct en_assoc {
     struct tm_us last_heard;
 };
 
-/** So much of something per time. */
-struct en_bucket {
-    uint32_t tokens;
-    struct tm_us refill;
-};
-
 /** Where associations come from. */
 struct en_host {
     bool used;
     struct ip_address net; /* IPv6: the 64 bits of the network */
-    struct en_bucket openings;
+    struct bucket openings;
     struct meter messages;
     struct tm_us banned_until;
     struct tm_us last; /* began one then, or is banned until then */
@@ -134,7 +128,7 @@ struct enrp {
     struct tm_us balance_at;
     struct tm_us leave_until, leave_step;
 
-    struct en_bucket event_bucket, heard_bucket;
+    struct bucket event_bucket, heard_bucket;
     struct enrp_counters counters;
     uint64_t rx_assoc;    /* over which rx came */
     bool distance_known;  /* to the sender of rx: it has been asked for … */
@@ -150,7 +144,6 @@ static inline uint64_t en_bit(int slot)
 {
     return UINT64_C(1) << slot;
 }
-bool en_may(struct en_bucket *bucket, uint32_t burst, uint32_t each_ms, struct tm_us now);
 /** Whether an event that a peer can provoke at will may still be said. */
 bool en_may_say(struct enrp *en, struct tm_us now);
 bool en_serving(const struct enrp *en);

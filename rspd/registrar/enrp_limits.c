@@ -67,7 +67,7 @@ bool en_host_opens(struct enrp *en, struct en_assoc *assoc, bool by_us, struct t
     assoc->host = (int16_t)slot;
     return by_us || en->set.host_messages == 0 ||
            (tm_due(host->banned_until, now) && open < EN_HOST_ASSOCS &&
-            en_may(&host->openings, NEW_BURST, NEW_MS, now));
+            bucket_take(&host->openings, NEW_BURST, NEW_MS, now));
 }
 
 /* A registrar's elements count over the way to it alone: anybody may use its name. */

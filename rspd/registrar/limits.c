@@ -26,8 +26,7 @@ struct rg_principal {
     uint64_t key;
     uint32_t assocs, elements;
     struct meter messages;
-    uint32_t openings, births; /* associations and elements it may begin now */
-    struct tm_us openings_refill, births_refill;
+    struct bucket openings, births; /* associations and elements it may begin now */
     struct tm_us banned_until;
 };
 
@@ -92,10 +91,8 @@ static struct rg_principal *get(struct rg *rg, uint64_t key, struct tm_us now)
     p = calloc(1, sizeof(*p));
     if (p != NULL) {
         p->key = key;
-        p->openings = NEW_BURST;
-        p->openings_refill = now;
-        p->births = ELEMENT_BURST;
-        p->births_refill = now;
+        p->openings = (struct bucket){.tokens = NEW_BURST, .refill = now};
+        p->births = (struct bucket){.tokens = ELEMENT_BURST, .refill = now};
         meter_init(&p->messages, rate_of(rg, p), now);
         rg_table_add(&rg->principals, &p->node, key);
     }
@@ -111,30 +108,10 @@ void rg_principals_free(struct rg *rg)
     rg_table_done(&rg->principals);
 }
 
-/* One more each `each_ms`, up to `most`. */
-static void refill(uint32_t *tokens, struct tm_us *since, uint32_t most, int64_t each_ms,
-                   struct tm_us now)
-{
-    int64_t due = tm_diff_ms(now, *since) / each_ms;
-    if (due > 0) {
-        *tokens = due < (int64_t)most - *tokens ? *tokens + (uint32_t)due : most;
-        *since = now;
-    }
-}
-
 static bool may_open(struct rg_principal *p, uint32_t most, struct tm_us now)
 {
-    int64_t due = tm_diff_ms(now, p->openings_refill) / NEW_EACH_MS;
-    if (due > 0) {
-        p->openings =
-            due < NEW_BURST - (int64_t)p->openings ? p->openings + (uint32_t)due : NEW_BURST;
-        p->openings_refill = now;
-    }
-    if (tm_before(now, p->banned_until) || p->assocs >= most || p->openings == 0) {
-        return false;
-    }
-    p->openings--;
-    return true;
+    return !tm_before(now, p->banned_until) && p->assocs < most &&
+           bucket_take(&p->openings, NEW_BURST, NEW_EACH_MS, now);
 }
 
 bool rg_principal_open(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
@@ -199,15 +176,8 @@ bool rg_principal_may_have(const struct rg *rg, const struct rg_assoc *assoc)
 bool rg_principal_may_bear(const struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
 {
     struct rg_principal *p = assoc->principal;
-    if (p == NULL || rg->set.host_elements == 0) {
-        return true;
-    }
-    refill(&p->births, &p->births_refill, ELEMENT_BURST, ELEMENT_EACH_MS, now);
-    if (p->births == 0) {
-        return false;
-    }
-    p->births--;
-    return true;
+    return p == NULL || rg->set.host_elements == 0 ||
+           bucket_take(&p->births, ELEMENT_BURST, ELEMENT_EACH_MS, now);
 }
 
 void rg_principal_takes(struct rg_pe *pe, const struct rg_assoc *assoc)

@@ -30,3 +30,18 @@ enum meter_verdict meter_take(struct meter *meter, int64_t rate, struct tm_us no
     meter->over = 0;
     return METER_FLOOD;
 }
+
+bool bucket_take(struct bucket *bucket, uint32_t burst, uint32_t each_ms, struct tm_us now)
+{
+    int64_t due = tm_diff_ms(now, bucket->refill) / each_ms;
+    if (due > 0) {
+        uint32_t room = burst - bucket->tokens;
+        bucket->tokens += due < room ? (uint32_t)due : room;
+        bucket->refill = now;
+    }
+    if (bucket->tokens == 0) {
+        return false;
+    }
+    bucket->tokens--;
+    return true;
+}

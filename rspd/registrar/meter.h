@@ -3,9 +3,14 @@
  * How much one host sends: a token bucket that knows a flood from a burst (security.md §6.3). Two
  * seconds of silence can be made up for; what is more is not to be read; five seconds' worth of
  * that without a pause is a flood. The rate may change between calls.
+ *
+ * And how often something may be done that is counted one by one: a bucket that starts full.
  */
 #ifndef RSP_RSPD_REGISTRAR_METER_H
 #define RSP_RSPD_REGISTRAR_METER_H
+
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "common/clock.h"
 
@@ -25,5 +30,15 @@ enum meter_verdict {
 void meter_init(struct meter *meter, int64_t rate, struct tm_us now);
 /** One message has come. */
 enum meter_verdict meter_take(struct meter *meter, int64_t rate, struct tm_us now);
+
+struct bucket {
+    uint32_t tokens;
+    struct tm_us refill;
+};
+
+/** `burst` at once, then one more each `each_ms`, never more than `burst`: takes one, if it is
+ * there.
+ */
+bool bucket_take(struct bucket *bucket, uint32_t burst, uint32_t each_ms, struct tm_us now);
 
 #endif

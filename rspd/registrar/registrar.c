@@ -76,8 +76,7 @@ struct rg *rg_new(const struct rg_settings *settings, struct hs *hs, struct outb
     rnd_seed(&rg->rnd, seed);
     rg->hash_seed = rnd_next(&rg->rnd);
     rg->next_announce = now;
-    rg->event_tokens = RG_EVENT_BURST;
-    rg->event_refill = now;
+    rg->events = (struct bucket){.tokens = RG_EVENT_BURST, .refill = now};
     if (!rg_table_init(&rg->assocs) || !rg_table_init(&rg->pes) || !rg_table_init(&rg->topics) ||
         !rg_table_init(&rg->ways) || !rg_table_init(&rg->principals) ||
         !take_settings(rg, settings)) {
@@ -151,17 +150,7 @@ void rg_set_peer_count(struct rg *rg, uint32_t peers)
 
 bool rg_may_say(struct rg *rg, struct tm_us now)
 {
-    int64_t due = tm_diff_ms(now, rg->event_refill) / RG_EVENT_MS;
-    if (due > 0) {
-        uint32_t room = RG_EVENT_BURST - rg->event_tokens;
-        rg->event_tokens += due < room ? (uint32_t)due : room;
-        rg->event_refill = now;
-    }
-    if (rg->event_tokens == 0) {
-        return false;
-    }
-    rg->event_tokens--;
-    return true;
+    return bucket_take(&rg->events, RG_EVENT_BURST, RG_EVENT_MS, now);
 }
 
 void rg_send(struct rg *rg, uint64_t assoc)

@@ -9,6 +9,7 @@
 #ifndef RSP_RSPD_REGISTRAR_RG_INTERNAL_H
 #define RSP_RSPD_REGISTRAR_RG_INTERNAL_H
 
+#include "rspd/registrar/meter.h"
 #include "rspd/registrar/registrar.h"
 #include "wire/asap.h"
 
@@ -173,8 +174,7 @@ struct rg {
     struct tm_us retry; /* expiry waits until then; 0: not waiting */
     struct rg_orphans *orphans;
     struct tm_us orphans_at; /* when the next of them go */
-    uint32_t event_tokens;
-    struct tm_us event_refill;
+    struct bucket events;
     struct rg_hooks hooks;
     uint64_t next_assoc;
     struct rg_table assocs, pes, topics, ways, principals;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tests/sim/sim.h"
+#include "tests/unit/rspd/insides.h"
 
 static bool wrong(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -189,6 +190,16 @@ static void dump_peers(const struct world *w)
     }
 }
 
+/* The machines of a host agree with themselves, whatever has happened to it. */
+static bool check_insides(struct world *w, int h)
+{
+    const struct host *host = &w->hosts[h];
+    const char *reason = host->ag != NULL ? insides_of_agent(host->ag) : NULL;
+    reason = reason == NULL && host->en != NULL ? insides_of_enrp(host->en) : reason;
+    reason = reason == NULL && host->rg != NULL ? insides_of_registrar(host->rg) : reason;
+    return reason == NULL || wrong(w, "host %d: %s", h, reason);
+}
+
 void check_live(struct world *w)
 {
     w->error[0] = '\0';
@@ -200,6 +211,8 @@ void check_live(struct world *w)
         }
     }
     hs_read_end();
+    for (int h = 0; h < w->host_count && w->error[0] == '\0' && check_insides(w, h); h++) {
+    }
 }
 
 void check_quiet(struct world *w, const struct enrp_counters *before,
@@ -230,6 +243,9 @@ void check_world(struct world *w)
         if (!ag_has_home(w->hosts[h].ag)) {
             ok = wrong(w, "host %d: the agent has no home", h);
         }
+    }
+    for (int h = 0; h < w->host_count && ok; h++) {
+        ok = check_insides(w, h);
     }
     hs_read_end();
     free(w->living);

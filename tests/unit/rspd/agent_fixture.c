@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "tests/unit/rspd/insides.h"
+
 struct fx *fx_new(void (*adjust)(struct ag_settings *))
 {
     struct ag_settings set;
@@ -119,8 +121,8 @@ void fx_check(struct fx *fx)
     const struct ag *ag = fx->ag;
     check_pools(ag);
     check_elements(ag);
-    cr_assert_eq(ag->timers.reserved,
-                 AG_REGISTRARS_MAX + 1 + 2 * ag->pool_count + ag->local_count + ag->suspect_count);
+    const char *wrong = insides_of_agent(ag);
+    cr_assert_null(wrong, "%s", wrong);
     cr_assert_eq(urcu_bp_read_ongoing(), 0, "a read section was left open");
     cr_assert_eq(fx->box.cause, fx->cause, "what led to this call is named by later ones");
 }

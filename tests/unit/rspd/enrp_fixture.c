@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "tests/unit/rspd/insides.h"
+
 static void on_adopt(void *ctx, const struct hs_element *element, struct tm_us at)
 {
     struct ex *ex = ctx;
@@ -116,29 +118,11 @@ void ex_free(struct ex *ex)
     hs_thread_unregister();
 }
 
-/* Peers and associations know each other. */
-static void check(const struct ex *ex)
-{
-    const struct enrp *en = ex->en;
-    for (int i = 0; i < ENRP_PEERS_MAX; i++) {
-        const struct en_peer *peer = &en->peers[i];
-        cr_assert(!peer->used || i < en->top);
-        bool there = !peer->used || peer->assoc == 0;
-        for (size_t k = 0; k < EN_ASSOCS_MAX && !there; k++) {
-            there = en->assocs[k].id == peer->assoc && en->assocs[k].peer == i;
-        }
-        cr_assert(there, "the way to registrar %08x leads elsewhere", peer->id);
-    }
-    for (size_t k = 0; k < EN_ASSOCS_MAX; k++) {
-        const struct en_assoc *assoc = &en->assocs[k];
-        cr_assert(assoc->id == 0 || assoc->peer == EN_NOBODY || en->peers[assoc->peer].used);
-    }
-}
-
 static void pull(struct ex *ex)
 {
     struct action *action;
-    check(ex);
+    const char *wrong = insides_of_enrp(ex->en);
+    cr_assert(wrong == NULL || ex->poked, "%s", wrong);
     while ((action = outbox_take(&ex->box)) != NULL) {
         *ex->last = action;
         ex->last = &action->next;

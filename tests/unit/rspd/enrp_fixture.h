@@ -25,6 +25,7 @@ struct ex {
     unsigned adopted, suggested, offered, disowned, changed;
     uint32_t adopted_id, suggested_id;
     struct tm_us adopted_at;
+    bool poked;      /* the test has changed the insides by hand: they are not looked at */
     bool disputed;   /* what the hook answers */
     uint32_t rtt_ms; /* the same */
     uint64_t rtt_assoc;

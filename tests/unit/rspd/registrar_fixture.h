@@ -11,6 +11,8 @@
 
 #include "wire/asap.h"
 
+#include "tests/unit/rspd/insides.h"
+
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +75,12 @@ static inline void drain(void)
     }
 }
 
+static inline void check_insides(void)
+{
+    const char *wrong = insides_of_registrar(b.rg);
+    cr_assert_null(wrong, "%s", wrong);
+}
+
 /** The next message sent to that association, decoded into b.reply. */
 static inline bool told(uint64_t assoc)
 {
@@ -106,6 +114,7 @@ static inline void say(uint64_t assoc)
     int len = asap_encode(&b.msg, b.octets, sizeof(b.octets));
     cr_assert_gt(len, 0);
     rg_message(b.rg, assoc, b.octets, (size_t)len, b.now);
+    check_insides();
 }
 
 static inline void prepare(enum asap_type type, const char *handle)
@@ -200,6 +209,7 @@ static inline void pass_ms(int64_t ms)
         struct tm_us at = rg_next_timer(b.rg);
         b.now = tm_before(b.now, at) ? at : b.now;
         rg_timer(b.rg, b.now);
+        check_insides();
         cr_assert(tm_before(b.now, rg_next_timer(b.rg)), "a timer that does not move on");
     }
     b.now = end;
@@ -236,6 +246,7 @@ static inline void close_bench(void)
 {
     const char *reason = "";
     cr_assert(hs_check(b.hs, &reason), "%s", reason);
+    check_insides();
     cr_assert_eq(urcu_bp_read_ongoing(), 0, "a read section was left open");
     cr_assert_eq(b.out.cause, 0, "what led to a call is named by later ones");
     rg_free(b.rg);

@@ -51,6 +51,13 @@ static struct ag_local *in_state(struct fx *fx, enum ag_pe_state state)
     local->in_scope = state == S_OK || state == S_REREG || state == S_DEREG;
     local->withheld = state == S_DEREG || state == S_HELD;
     local->home_assoc = fx->ag->home.assoc;
+    if (state == S_REG || state == S_REREG || state == S_OK || state == S_DEREG) {
+        ag_timer_set(&fx->ag->timers, &local->timer,
+                     state == S_OK      ? AG_TIMER_T4
+                     : state == S_DEREG ? AG_TIMER_T3
+                                        : AG_TIMER_T2,
+                     tm_add_ms(fx->now, 600000));
+    }
     return local;
 }
 

@@ -40,13 +40,13 @@ Test(enrp_edges, rates)
         int64_t after_ms;
         unsigned granted;
     } table[] = {{0, 3}, {99, 0}, {1, 1}, {200, 2}, {300, 3}, {5000, 3}};
-    struct en_bucket bucket = {.tokens = 3};
+    struct bucket bucket = {.tokens = 3};
     struct tm_us now = {0};
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         unsigned granted = 0;
         now = tm_add_ms(now, table[i].after_ms);
         for (int k = 0; k < 10; k++) {
-            granted += en_may(&bucket, 3, 100, now) ? 1 : 0;
+            granted += bucket_take(&bucket, 3, 100, now) ? 1 : 0;
         }
         cr_assert_eq(granted, table[i].granted, "row %zu", i);
     }
@@ -89,6 +89,7 @@ Test(enrp_edges, attempts_at_a_configured_peer)
                  {4, 1000, 2000, 10000}, {4, 1000, 10001, 10001}, {4, 1000, 12000, 12000},
                  {5, 10, 2000, 320},     {6, 10, 2000, 640},      {7, 10, 2000, 640}};
     struct ex *ex = ex_serving(NULL);
+    ex->poked = true;
     ex_peer(ex, 1, 1, 1);
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         struct range pause = NO_RANGE;
@@ -387,6 +388,7 @@ Test(enrp_edges, ways_to_a_peer)
                  {ENRP_PORT, false, false, 1}};
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         struct ex *ex = ex_serving(NULL);
+        ex->poked = true;
         struct ip_address address = ex_ip(3);
         ex_up(ex, 9, 3);
         if (table[i].other) {

@@ -28,6 +28,7 @@ static const struct {
 static struct ex *in_state(enum enrp_peer_state state, bool owns)
 {
     struct ex *ex = ex_serving(NULL);
+    ex->poked = true;
     ex_peer(ex, 1, 1, 1);
     ex_peer(ex, 2, 2, 2);
     if (owns) {

@@ -60,6 +60,7 @@ Test(enrp_said, presence_in_answer)
 Test(enrp_said, to_a_silent_one)
 {
     struct ex *ex = ex_serving(NULL);
+    ex->poked = true;
     ex_peer(ex, 3, 0x70, 7);
     ex_pass(ex, ex->en->set.last_heard_ms - 1);
     ex_drop(ex);
@@ -106,6 +107,7 @@ Test(enrp_said, whose_associations_end)
 Test(enrp_said, to_a_configured_one)
 {
     struct ex *ex = ex_new(NULL);
+    ex->poked = true;
     struct ip_address ip = ex_ip(7);
     cr_assert_eq(enrp_static_peer(ex->en, &ip, 1, ENRP_PORT), 0);
     enrp_start(ex->en, ex->now);
