@@ -23,7 +23,8 @@
 const struct lp_calls lp_calls_libc = {
     .socket = socket,
     .connect = connect,
-    .sendmsg = sendmsg,
+    .sendto = sendto,
+    .recvfrom = recvfrom,
     .recvmsg = recvmsg,
     .close = close,
 };
@@ -128,10 +129,9 @@ int lp_send(const struct lp_calls *calls, int fd, const struct lp_writer *reques
     if (request->err) {
         return -EMSGSIZE;
     }
-    struct iovec iov = {.iov_base = request->octets, .iov_len = request->used};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
     for (;;) {
-        ssize_t n = calls->sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n =
+            calls->sendto(fd, request->octets, request->used, MSG_NOSIGNAL | MSG_DONTWAIT, NULL, 0);
         if (n >= 0) {
             return 0;
         }
@@ -142,7 +142,7 @@ int lp_send(const struct lp_calls *calls, int fd, const struct lp_writer *reques
 }
 
 /** Takes the descriptor out of the control data; closes any further one. */
-static int received_fd(const struct lp_calls *calls, struct msghdr *msg)
+static int take_fd(const struct lp_calls *calls, struct msghdr *msg)
 {
     int fd = -1;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
@@ -163,33 +163,54 @@ static int received_fd(const struct lp_calls *calls, struct msghdr *msg)
     return fd;
 }
 
-/** Receives one message; *ret_fd is -1 or owned by the caller. */
-static int receive_until(const struct lp_calls *calls, int fd, void *reply, size_t reply_size,
-                         struct lp_message *ret, int *ret_fd, int64_t deadline_ms)
+/**
+ * One message with the descriptor it carries, or -1; its length even if that is above `size`. Where
+ * nobody wants a descriptor (`ret_fd` NULL), the kernel lets go of any and does less.
+ */
+static ssize_t receive(const struct lp_calls *calls, int fd, void *buf, size_t size, int flags,
+                       int *ret_fd)
 {
     union {
         struct cmsghdr align;
         char room[CMSG_SPACE(sizeof(int) * 2)];
     } control;
+    if (ret_fd == NULL) {
+        return calls->recvfrom(fd, buf, size, flags | MSG_TRUNC, NULL, NULL);
+    }
+    struct iovec iov = {.iov_base = buf, .iov_len = size};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control.room,
+                         .msg_controllen = sizeof(control.room)};
+    ssize_t n = calls->recvmsg(fd, &msg, flags | MSG_TRUNC | MSG_CMSG_CLOEXEC);
+    *ret_fd = n > 0 ? take_fd(calls, &msg) : -1;
+    return n;
+}
+
+/** Lets go of a descriptor that came with a message nobody gets. */
+static void drop_fd(const struct lp_calls *calls, int *fd)
+{
+    if (fd != NULL && *fd >= 0) {
+        (void)calls->close(*fd);
+        *fd = -1;
+    }
+}
+
+/** Receives one message; *ret_fd, unless NULL, is -1 or owned by the caller. */
+static int receive_until(const struct lp_calls *calls, int fd, void *reply, size_t reply_size,
+                         struct lp_message *ret, int *ret_fd, int64_t deadline_ms)
+{
     bool first = deadline_ms - now_ms() >= FIRST_WAIT_MS;
     for (;; first = false) {
-        struct iovec iov = {.iov_base = reply, .iov_len = reply_size};
-        struct msghdr msg = {.msg_iov = &iov,
-                             .msg_iovlen = 1,
-                             .msg_control = control.room,
-                             .msg_controllen = sizeof(control.room)};
-        ssize_t n = calls->recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | (first ? 0 : MSG_DONTWAIT));
+        ssize_t n = receive(calls, fd, reply, reply_size, first ? 0 : MSG_DONTWAIT, ret_fd);
         if (n > 0) {
-            int came = received_fd(calls, &msg);
-            int err = (msg.msg_flags & MSG_TRUNC) != 0 ? -EBADMSG : lp_parse(reply, (size_t)n, ret);
+            int err = (size_t)n > reply_size ? -EBADMSG : lp_parse(reply, (size_t)n, ret);
             if (err == 0 && ret->version != LP_VERSION) {
                 err = -EPROTO; /* only its sender knows what it says */
             }
-            if (err != 0 && came >= 0) {
-                (void)calls->close(came);
-                came = -1;
+            if (err != 0) {
+                drop_fd(calls, ret_fd);
             }
-            *ret_fd = came;
             return err;
         }
         if (n == 0) {
@@ -206,23 +227,13 @@ static int receive_until(const struct lp_calls *calls, int fd, void *reply, size
     }
 }
 
-/** Hands a received descriptor to the caller, or closes it when it is not wanted. */
-static void give_fd(const struct lp_calls *calls, int came, int *ret_fd)
-{
-    if (ret_fd != NULL) {
-        *ret_fd = came;
-    } else if (came >= 0) {
-        (void)calls->close(came);
-    }
-}
-
 int lp_receive(const struct lp_calls *calls, int fd, void *reply, size_t reply_size,
                struct lp_message *ret, int *ret_fd, int timeout_ms)
 {
-    int came = -1;
-    int err = receive_until(calls, fd, reply, reply_size, ret, &came, now_ms() + timeout_ms);
-    give_fd(calls, err == 0 ? came : -1, ret_fd);
-    return err;
+    if (ret_fd != NULL) {
+        *ret_fd = -1;
+    }
+    return receive_until(calls, fd, reply, reply_size, ret, ret_fd, now_ms() + timeout_ms);
 }
 
 int lp_call(const struct lp_calls *calls, int fd, const struct lp_writer *request, void *reply,
@@ -242,15 +253,11 @@ int lp_call(const struct lp_calls *calls, int fd, const struct lp_writer *reques
         err = wait_for(fd, POLLOUT, deadline_ms);
     }
     while (err == 0) {
-        int came = -1;
-        err = receive_until(calls, fd, reply, reply_size, ret, &came, deadline_ms);
+        err = receive_until(calls, fd, reply, reply_size, ret, ret_fd, deadline_ms);
         if (err == 0 && ret->request == asked.request && ret->type != LP_EVENT) {
-            give_fd(calls, came, ret_fd);
             return 0;
         }
-        if (came >= 0) {
-            (void)calls->close(came);
-        }
+        drop_fd(calls, ret_fd);
     }
     return err;
 }

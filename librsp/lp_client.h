@@ -19,7 +19,10 @@
 struct lp_calls {
     int (*socket)(int domain, int type, int protocol);
     int (*connect)(int fd, const struct sockaddr *addr, socklen_t len);
-    ssize_t (*sendmsg)(int fd, const struct msghdr *msg, int flags);
+    ssize_t (*sendto)(int fd, const void *buf, size_t n, int flags, const struct sockaddr *addr,
+                      socklen_t len);
+    ssize_t (*recvfrom)(int fd, void *buf, size_t n, int flags, struct sockaddr *addr,
+                        socklen_t *len);
     ssize_t (*recvmsg)(int fd, struct msghdr *msg, int flags);
     int (*close)(int fd);
 };

@@ -34,8 +34,11 @@ enum { TCP_STATE_ESTABLISHED = 1, TCP_STATE_SYN_SENT = 2, TCP_STATE_CLOSE = 7 };
 /** One connect() call on its way through the elements of a pool. */
 struct attempt {
     int fd;
+    uint32_t inode; /* of the socket; 0: not asked yet */
     struct pre_target target;
     struct pre_socket socket;
+    uint32_t of_datagrams; /* PRE_FD_UNBOUND and PRE_FD_UDP4, of datagram sockets */
+    bool again;            /* a datagram socket that was connected to an element before */
     bool nonblocking;
     bool bounded; /* SO_SNDTIMEO is ours during the call */
     bool tcp;
@@ -74,9 +77,18 @@ static void set_send_timeout(int fd, int64_t ms)
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
 }
 
-static void mark(const struct attempt *a, enum pre_fd_kind kind)
+static void mark_with(struct attempt *a, enum pre_fd_kind kind, uint32_t pe_id, uint32_t b)
 {
-    pre_fd_set(a->fd, &(struct pre_fd){.kind = (uint8_t)kind, .pool = a->pool, .a = a->pe.pe_id});
+    if (a->inode == 0) {
+        a->inode = pre_fd_inode(a->fd);
+    }
+    struct pre_fd record = {.kind = (uint8_t)kind, .pool = a->pool, .a = pe_id, .b = b};
+    pre_fd_set_known(a->fd, a->inode, &record);
+}
+
+static void mark(struct attempt *a, enum pre_fd_kind kind)
+{
+    mark_with(a, kind, a->pe.pe_id, kind == PRE_FD_CONNECTED ? a->of_datagrams : 0);
 }
 
 /** Whether a failure with that error is the element's, so that another one can be tried. */
@@ -189,9 +201,17 @@ static bool refused_soon(int fd)
 /** The kernel's connect(): over SCTP to all addresses of the element at once. */
 static int call_connect(struct attempt *a, const union pre_sockaddr *addr, socklen_t len)
 {
-    return a->socket.protocol == TRANSPORT_SCTP
-               ? pre_sctp_connect(a->fd, &a->socket, &a->pe, &a->sctp_assoc)
-               : pre_real()->connect(a->fd, &addr->sa, len);
+    if (a->socket.protocol == TRANSPORT_SCTP) {
+        return pre_sctp_connect(a->fd, &a->socket, &a->pe, &a->sctp_assoc);
+    }
+    int ret = pre_real()->connect(a->fd, &addr->sa, len);
+    if (ret != 0 && errno == EINVAL && a->again) {
+        /* Datagram sockets keep the source address of the last connection, from which this element
+           may be out of reach: 127.0.0.1 after an element of this host. */
+        dissolve(a->fd);
+        ret = pre_real()->connect(a->fd, &addr->sa, len);
+    }
+    return ret;
 }
 
 /** What came of one element. */
@@ -219,8 +239,7 @@ static enum outcome try_nonblocking(struct attempt *a, const union pre_sockaddr 
     uint32_t failed = a->pe.pe_id;
     give_up_element(a, ECONNREFUSED);
     if (guarded_choose(a, &next) != 0) {
-        pre_fd_set(a->fd,
-                   &(struct pre_fd){.kind = PRE_FD_PROGRESS, .pool = a->pool, .a = failed, .b = 1});
+        mark_with(a, PRE_FD_PROGRESS, failed, PRE_FD_REPORTED);
         errno = EINPROGRESS;
         return OUT_RETURN;
     }
@@ -344,10 +363,31 @@ static int look(struct attempt *a, bool *ret_fresh)
         err = pre_socket_ask(a->fd, a->local.sa.sa_family, &a->socket);
         a->tcp = a->tcp && a->socket.protocol == TRANSPORT_TCP;
     }
-    if ((a->socket.domain == AF_INET ? a->local.in.sin_port : a->local.in6.sin6_port) == 0) {
+    bool bound = (a->socket.domain == AF_INET ? a->local.in.sin_port : a->local.in6.sin6_port) != 0;
+    if (!bound || a->again) {
         a->local.sa.sa_family = AF_UNSPEC;
+        bound = false;
+    }
+    if (!bound && a->socket.type == SOCK_DGRAM) {
+        bool udp4 = a->socket.domain == AF_INET && a->socket.protocol == TRANSPORT_UDP;
+        a->of_datagrams = PRE_FD_UNBOUND | (udp4 ? PRE_FD_UDP4 : 0);
     }
     return err;
+}
+
+/** What is known of the socket from an earlier connect(); kind NONE: nothing that still holds. */
+static struct pre_fd recall(struct attempt *a)
+{
+    struct pre_fd record;
+    if (pre_fd_peek(a->fd, &record)) {
+        a->inode = pre_fd_inode(a->fd);
+        record.kind = record.inode == a->inode ? record.kind : PRE_FD_NONE;
+    }
+    if (record.kind == PRE_FD_CONNECTED) {
+        a->of_datagrams = record.b;
+        a->again = (record.b & PRE_FD_UNBOUND) != 0;
+    }
+    return record;
 }
 
 static int first_connect(struct attempt *a)
@@ -393,7 +433,7 @@ void pre_connect_failed(int fd, const struct pre_fd *record, int error)
 {
     struct pre_guard guard;
     pre_enter(&guard);
-    if (record->b == 0) { /* else it was reported when it failed */
+    if ((record->b & PRE_FD_REPORTED) == 0) {
         pre_report(record->pool, record->a, error);
     }
     struct pre_fd failed = *record;
@@ -410,27 +450,28 @@ void pre_connect_failed(int fd, const struct pre_fd *record, int error)
 static int connect_pool(int fd, const struct pre_target *target, int32_t *ret_sctp_assoc)
 {
     struct attempt a = {.fd = fd, .target = *target, .pool = PRE_POOL_NONE};
+    struct pre_fd record = recall(&a);
     bool fresh = true;
-    int err = look(&a, &fresh);
+    int err = 0;
+    if (a.of_datagrams == (PRE_FD_UNBOUND | PRE_FD_UDP4)) {
+        pre_socket_udp4(&a.socket);
+    } else {
+        err = look(&a, &fresh);
+    }
     if (err != 0) {
         errno = -err;
         return -1;
     }
     a.question.target = &a.target;
     a.question.socket = &a.socket;
-    struct pre_fd record;
-    /* Of a connected datagram socket the record says nothing that matters here. */
-    bool known = pre_fd_peek(fd, &record) &&
-                 (a.socket.type != SOCK_DGRAM || record.kind != PRE_FD_CONNECTED) &&
-                 pre_fd_get(fd, &record);
-    if (!a.tcp && a.socket.type != SOCK_DGRAM && known &&
+    if (!a.tcp && a.socket.type != SOCK_DGRAM &&
         (record.kind == PRE_FD_PROGRESS || record.kind == PRE_FD_CONNECTED)) {
         fresh = false; /* SCTP keeps no such state for us to ask; our own mark must do */
     }
-    if (!fresh || (known && record.kind == PRE_FD_PROGRESS && a.tcp)) {
+    if (!fresh || (record.kind == PRE_FD_PROGRESS && a.tcp)) {
         return repeated_connect(&a, &record);
     }
-    if (known && record.kind == PRE_FD_FAILED) {
+    if (record.kind == PRE_FD_FAILED) {
         dissolve(fd);
     }
     int ret = first_connect(&a);

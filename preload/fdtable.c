@@ -107,9 +107,13 @@ static struct slot *map_table(void)
 
 void pre_fd_set(int fd, const struct pre_fd *record)
 {
+    pre_fd_set_known(fd, pre_fd_inode(fd), record);
+}
+
+void pre_fd_set_known(int fd, uint32_t inode, const struct pre_fd *record)
+{
     int saved = errno;
-    uint32_t inode = pre_fd_inode(fd);
-    if (inode != 0 && fd < PRE_FD_MAX && map_table() != NULL) {
+    if (fd >= 0 && inode != 0 && fd < PRE_FD_MAX && map_table() != NULL) {
         struct pre_fd r = *record;
         r.inode = inode;
         struct slot *s = slot_of(fd);

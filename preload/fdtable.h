@@ -17,8 +17,8 @@
 
 enum pre_fd_kind {
     PRE_FD_NONE = 0,
-    PRE_FD_PROGRESS,  /* connect to a pool element under way; a = PE id, b = BOUND flag */
-    PRE_FD_CONNECTED, /* stands, as far as we know */
+    PRE_FD_PROGRESS,  /* connect to a pool element under way; a = PE id, b = REPORTED */
+    PRE_FD_CONNECTED, /* stands, as far as we know; a = PE id, b = UNBOUND, UDP4 */
     PRE_FD_FAILED,    /* failed and reported; the next connect() chooses anew */
     PRE_FD_DATAGRAM,  /* unconnected, sends to a pool; b = index of its peer record */
     PRE_FD_INTENT,    /* bound to a pool by address; listen() registers it */
@@ -28,6 +28,14 @@ enum pre_fd_kind {
     PRE_FD_LIFE,      /* private: the life fd of a listener */
     PRE_FD_PRIVATE    /* private: connection to the daemon, log */
 };
+
+/*
+ * In `b`. What PRE_FD_UDP4 says stays true for the life of the socket, so that it need not be asked
+ * again; of IPv6 it would not: IPV6_ADDRFORM makes IPv4 of it, and IPV6_V6ONLY can change.
+ */
+#define PRE_FD_REPORTED 1 /* that this element failed was reported already */
+#define PRE_FD_UNBOUND  2 /* datagrams: bound by nobody but connect() */
+#define PRE_FD_UDP4     4 /* UDP over IPv4 */
 
 struct pre_fd {
     uint8_t kind;
@@ -45,6 +53,8 @@ bool pre_fd_any(void);
 bool pre_fd_get(int fd, struct pre_fd *ret);
 /** Sets the record for the object behind `fd` now (asks the kernel for the inode). */
 void pre_fd_set(int fd, const struct pre_fd *record);
+/** The same where the inode, not 0, is known already: no system call. */
+void pre_fd_set_known(int fd, uint32_t inode, const struct pre_fd *record);
 /** Forgets the record if it is still `expected` (NULL: whatever it is). */
 void pre_fd_clear(int fd, const struct pre_fd *expected);
 /** Inode of an open descriptor, low 32 bits; 0: not open. */

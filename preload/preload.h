@@ -9,6 +9,7 @@
  *   guard.h     what our own work inside a foreign thread stands in
  *   config.h    settings: the environment's and the daemon's
  *   rpc.h       the conversation with the daemon
+ *   forkmark.h  whether we are still the process we were
  *   pools.h     the pools this process has met
  *   fdtable.h   what is known of descriptors
  *   target.h    socket address -> pool -> element -> socket address

@@ -12,10 +12,11 @@
 
 #include "preload/config.h"
 #include "preload/fdtable.h"
+#include "preload/forkmark.h"
 #include "preload/guard.h"
 #include "preload/real.h"
 
-#define CHANNELS    2
+#define CHANNELS    PRE_FORK_MARKS
 #define BACK_OFF_MS 100
 #define REQUEST_MAX 8192
 #define HELLO_MAX   8192
@@ -35,7 +36,6 @@ struct channel {
     atomic_int fd; /* -1: none */
     dev_t dev;
     ino_t ino;
-    int pid; /* of the process that made the connection */
     uint32_t request;
 };
 
@@ -58,9 +58,16 @@ static int call_connect(int fd, const struct sockaddr *addr, socklen_t len)
     return pre_real()->connect(fd, addr, len);
 }
 
-static ssize_t call_sendmsg(int fd, const struct msghdr *msg, int flags)
+static ssize_t call_sendto(int fd, const void *buf, size_t n, int flags,
+                           const struct sockaddr *addr, socklen_t len)
 {
-    return pre_real()->sendmsg(fd, msg, flags);
+    return pre_real()->sendto(fd, buf, n, flags, addr, len);
+}
+
+static ssize_t call_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *addr,
+                             socklen_t *len)
+{
+    return pre_real()->recvfrom(fd, buf, n, flags, addr, len);
 }
 
 static ssize_t call_recvmsg(int fd, struct msghdr *msg, int flags)
@@ -76,7 +83,8 @@ static int call_close(int fd)
 static const struct lp_calls calls = {
     .socket = call_socket,
     .connect = call_connect,
-    .sendmsg = call_sendmsg,
+    .sendto = call_sendto,
+    .recvfrom = call_recvfrom,
     .recvmsg = call_recvmsg,
     .close = call_close,
 };
@@ -158,7 +166,7 @@ static int connect_channel(struct channel *c, int timeout_ms)
     }
     c->dev = st.st_dev;
     c->ino = st.st_ino;
-    c->pid = getpid();
+    pre_fork_mark((unsigned)(c - channels));
     atomic_store(&c->fd, fd);
     pre_fd_set(fd, &(struct pre_fd){.kind = PRE_FD_PRIVATE});
     atomic_store(&failed_ms, 0);
@@ -171,11 +179,16 @@ bool pre_rpc_backing_off(void)
     return at != 0 && pre_now_ms() - at < BACK_OFF_MS;
 }
 
-/** A connection that is alive as far as can be seen; 0 or -ENOTCONN. */
+/**
+ * A connection that is alive as far as can be seen; 0 or -ENOTCONN. The look at the descriptor is
+ * one system call for each question and stays: a number goes to the program without passing our
+ * hooks (fclose(), system calls of its own, actions of posix_spawn()), and then it would be the
+ * program's socket that is written to.
+ */
 static int ready(struct channel *c, int timeout_ms)
 {
     int fd = atomic_load(&c->fd);
-    if (fd >= 0 && c->pid == getpid() && is_ours(c, fd)) {
+    if (fd >= 0 && pre_fork_marked((unsigned)(c - channels)) && is_ours(c, fd)) {
         return 0;
     }
     drop(c);

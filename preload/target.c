@@ -115,6 +115,12 @@ bool pre_socket_tcp(int fd, int domain, struct pre_socket *ret)
     return ask_families(fd, ret);
 }
 
+void pre_socket_udp4(struct pre_socket *ret)
+{
+    *ret = (struct pre_socket){
+        .domain = AF_INET, .type = SOCK_DGRAM, .protocol = TRANSPORT_UDP, .families = LP_FAMILY_V4};
+}
+
 /** The rest of ret->domain's socket. */
 static int ask_rest(int fd, struct pre_socket *ret)
 {

@@ -49,6 +49,8 @@ struct pre_socket {
 int pre_socket_ask(int fd, int domain, struct pre_socket *ret);
 /** The same of a socket that is known to be TCP, and its domain; false: of another domain. */
 bool pre_socket_tcp(int fd, int domain, struct pre_socket *ret);
+/** The same of a socket that is known to be UDP over IPv4: nothing is asked. */
+void pre_socket_udp4(struct pre_socket *ret);
 
 union pre_sockaddr {
     struct sockaddr sa;

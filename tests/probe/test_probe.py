@@ -258,9 +258,16 @@ def test_double_connect_refused(daemon):
 
 @pytest.mark.parametrize("name", ["signal_connect", "fork_storm", "closefrom_connect",
                                   "cancel_connect", "small_stack", "storm", "early_socket",
-                                  "mapped"])
+                                  "mapped", "longjmp_connect"])
 def test_hazard(daemon, web, name):
     run(daemon, name, "web.pool.alt")
+
+
+def test_children_without_fork_handlers(daemon, web):
+    """L-46, L-47: a connection to the daemon for each child that has memory of its own."""
+    run(daemon, "clone_connect", "web.pool.alt")
+    assert len({u32(hello["LP_T_PID"]) for hello in daemon.asked("LP_HELLO")}) == 3
+    assert len(daemon.asked("LP_HELLO")) == 3
 
 
 def test_names(daemon, web):
@@ -497,6 +504,59 @@ def test_datagrams_follow_the_pool(daemon):
         client.stdout.close()
         for server in servers:
             server.close()
+
+
+@pytest.fixture
+def datagrams(daemon):
+    """A pool "dns" of two elements; its answers go to one and the other in turns."""
+    servers = [Server(socket.SOCK_DGRAM), Server(socket.SOCK_DGRAM)]
+    daemon.pools["dns"] = [Pe(1 + i, s.port, protocol=UDP) for i, s in enumerate(servers)]
+    yield servers
+    for server in servers:
+        server.close()
+
+
+def test_connected_again_as_bound(daemon, datagrams):
+    """L-15: what the program bound stays, whatever element the socket goes to next."""
+    run(daemon, "reconnect", "dns.pool.alt", "bound")
+    assert len(daemon.asked("LP_RESOLVE")) == 3
+
+
+def test_connected_again_is_another_socket(daemon, datagrams, web):
+    """L-44: what was learnt of a socket is not believed of the next one with its number."""
+    daemon.pools["dns"] += daemon.pools["web"]
+    run(daemon, "reconnect", "dns.pool.alt", "number")
+    assert [u32(r["LP_T_PROTOCOL"]) for r in daemon.asked("LP_RESOLVE")] == [UDP, UDP, TCP]
+
+
+def test_connected_again_to_another_host(daemon):
+    """The address 127.0.0.1 that the first connection gave to the socket does not stay with it."""
+    daemon.pools["dns"] = [Pe(1, 53, protocol=UDP), Pe(2, 53, "10.52.0.2", protocol=UDP)]
+    env = environment(daemon)
+    alone = ("ip link set lo up && ip link add eth0 type veth peer name eth1 && "
+             "ip addr add 10.52.0.1/24 dev eth0 && ip link set eth1 up && ip link set eth0 up && "
+             "exec env LD_PRELOAD=\"$SHIM\" \"$0\" dns.pool.alt far")
+    env["SHIM"] = env.pop("LD_PRELOAD")
+    result = subprocess.run(["unshare", "--net", "sh", "-c", alone, probe("reconnect")], env=env,
+                            text=True, capture_output=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert len(daemon.asked("LP_RESOLVE")) == 8 and not daemon.asked("LP_REPORT")
+
+
+@pytest.mark.plain
+def test_what_a_resolution_asks_of_the_kernel(daemon, datagrams):
+    """Eight system calls, each with its reason: is it still that socket, may it wait, no signal
+    handler meanwhile, is the connection to the daemon still ours, question, answer, connect()."""
+    trace = subprocess.run(["strace", "-o", "/dev/stdout", probe("reconnect"), "dns.pool.alt",
+                            "times", "20"], text=True, capture_output=True, check=True,
+                           env=environment(daemon)).stdout
+    calls = re.findall(r"^(\w+)\(", trace, re.M)
+    ends = [i for i, name in enumerate(calls) if name == "connect"][-19:]
+    each = [calls[a + 1:b + 1] for a, b in zip(ends, ends[1:])]
+    # A daemon that is late costs a poll() more: the quickest is meant.
+    assert [name.replace("newfstatat", "fstat") for name in min(each, key=len)] == [
+        "fstat", "fcntl", "rt_sigprocmask", "fstat", "sendto", "recvfrom", "rt_sigprocmask",
+        "connect"]
 
 
 def test_icmp_becomes_a_report(daemon):
