@@ -2,6 +2,8 @@
 """Hostile users and elements: a session ends, the process is unaffected; a cookie that is not ours
 is refused and reported, and the session is a fresh one (asap:A-118 ... A-122)."""
 import struct
+import subprocess
+import time
 
 import pytest
 
@@ -9,6 +11,7 @@ import rsp
 
 HELLO = rsp.BUILD / "examples" / "example-hello-server"
 CLIENT = rsp.BUILD / "tests" / "session" / "session-client"
+CALLS = rsp.BUILD / "tests" / "session" / "session-calls"
 INIT = bytes([1, 1, 0, 4])
 
 
@@ -145,6 +148,99 @@ def test_cookie_of_another_pool(world):
     got = Talk.say(host, ports[1], INIT + echo(cookie) + chunk(b"y"), b"hello, y")
     assert b"1: hello, y" in got
     rsp.wait_until(lambda: "cookie-refused" in host.daemon.output(), 5, "the report")
+
+
+def drop_key_of(host, cookie):
+    """Another key seals from now on, and that of this cookie is known no more."""
+    host.ctl("cookie-key", "drop", "hello.tcp", struct.unpack(">H", cookie[2:4])[0])
+
+
+def wait_beyond_age(cookie):
+    """Of a pool whose cookies are good for a second."""
+    issued, life = struct.unpack(">QI", cookie[4:16])
+    assert life == 1
+    rsp.wait_until(lambda: time.time() > issued + life + 1, 10, "a cookie too old")
+
+
+def host_with_life(world, life):
+    host = world.host("h")
+    config = host.dir / "rspd.conf"
+    config.write_text(f"[Pool hello*]\nCookieLife={life}\n")
+    host.start_rspd("--config", config)
+    return host
+
+
+def test_cookie_of_a_key_that_was_rotated_away(element):
+    """While the old key is in the ring its cookies restore; then not: asap:A-121"""
+    host, server, port = element
+    cookie = cookie_of(Talk.say(host, port, INIT + chunk(b"x"), b"", 1.0))
+    host.ctl("cookie-key", "rotate", "hello.tcp")
+    assert b"2: hello, y" in Talk.say(host, port, INIT + echo(cookie) + chunk(b"y"), b"2: hello, y")
+    drop_key_of(host, cookie)
+    got = Talk.say(host, port, INIT + echo(cookie) + chunk(b"y"), b"1: hello, y")
+    assert b"1: hello, y" in got, got
+    assert b"\x0e\0" in got.split(b"1: hello")[0], "an ERROR to the user"
+    rsp.wait_until(lambda: "a key that this host does not have" in host.daemon.output(), 5,
+                   "the report")
+    assert server.running()
+
+
+@pytest.mark.full
+def test_cookie_beyond_its_age(world):
+    """asap:A-121"""
+    host = host_with_life(world, "1s")
+    server = host.start(HELLO, "hello", name="server")
+    port = host.wait_pes("hello.tcp", 1)[0]["port"]
+    cookie = cookie_of(Talk.say(host, port, INIT + chunk(b"x"), b"", 1.0))
+    wait_beyond_age(cookie)
+    got = Talk.say(host, port, INIT + echo(cookie) + chunk(b"y"), b"1: hello, y")
+    assert b"1: hello, y" in got, got
+    assert b"\x0e\0" in got.split(b"1: hello")[0], "an ERROR to the user"
+    rsp.wait_until(lambda: "too old" in host.daemon.output(), 5, "the report")
+    assert server.running()
+
+
+class User:
+    """A program whose session goes on at the next server, with the last cookie."""
+
+    def __init__(self, host):
+        self.process = host.start(CALLS, "user", "hello", "any", name="user",
+                                  stdin=subprocess.PIPE)
+        self.wait("connected")
+
+    def ask(self, word, answer):
+        self.process.popen.stdin.write(f"{word}\n".encode())
+        self.process.popen.stdin.flush()
+        self.wait(f"message {answer}: hello, {word}\n")
+
+    def wait(self, text):
+        rsp.wait_until(lambda: text in self.process.output(), 20, text)
+
+
+@pytest.mark.parametrize("what", [pytest.param("good", marks=pytest.mark.full), "unknown key",
+                                  pytest.param("over age", marks=pytest.mark.full)])
+def test_cookie_that_the_next_server_refuses(world, what):
+    """The user is told, and its session begins anew: asap:A-120, A-121"""
+    host = host_with_life(world, "1s" if what == "over age" else "1h")
+    server = host.start(HELLO, "hello", name="first")
+    port = host.wait_pes("hello.tcp", 1)[0]["port"]
+    user = User(host)
+    user.ask("one", 1)
+    user.ask("two", 2)
+    later = cookie_of(Talk.say(host, port, INIT + chunk(b"x"), b"", 1.0))
+    server.kill()
+    host.wait_pes("hello.tcp", 0)
+    if what == "unknown key":
+        host.ctl("cookie-key", "rotate", "hello.tcp")
+        drop_key_of(host, later)
+    elif what == "over age":
+        wait_beyond_age(later)
+    host.start(HELLO, "hello", name="second")
+    user.wait("failover complete, with cookie")
+    user.ask("three", 3 if what == "good" else 1)
+    refused = "state cookie refused" in user.process.output()
+    assert refused == (what != "good"), user.process.output()
+    assert ("cookie-refused" in host.daemon.output()) == refused
 
 
 LIAR = """
