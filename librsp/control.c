@@ -26,6 +26,18 @@ static struct asap_message *message_new(enum asap_type type)
     return msg;
 }
 
+/** An element that a session could be had with; false: it is none. */
+static bool take_element(const struct pool_element *e, struct lp_pe *ret)
+{
+    const size_t most = sizeof(ret->addresses) / sizeof(ret->addresses[0]);
+    *ret = (struct lp_pe){.pe_id = e->pe_id, .protocol = e->user.protocol, .port = e->user.port};
+    for (size_t i = 0; i < e->user.address_count && ret->address_count < most; i++) {
+        ret->addresses[ret->address_count++] = e->user.addresses[i];
+    }
+    return ret->pe_id != 0 && ret->port != 0 && ret->address_count > 0 &&
+           (ret->protocol == TRANSPORT_TCP || ret->protocol == TRANSPORT_SCTP);
+}
+
 static void take(const struct asap_message *msg, struct control *c)
 {
     switch (msg->type) {
@@ -39,8 +51,9 @@ static void take(const struct asap_message *msg, struct control *c)
         break;
     case ASAP_BUSINESS_CARD:
         c->kind = CONTROL_CARD;
+        c->pool = msg->handle;
         for (uint16_t i = 0; i < msg->element_count && c->card_count < CONTROL_CARD_MAX; i++) {
-            c->card[c->card_count++] = msg->elements[i].pe_id;
+            c->card_count += take_element(&msg->elements[i], &c->card[c->card_count]);
         }
         break;
     case ASAP_ERROR:

@@ -13,12 +13,12 @@
 #ifndef RSP_LIBRSP_CONTROL_H
 #define RSP_LIBRSP_CONTROL_H
 
-#include "common/types.h"
+#include "librsp/lp_client.h"
 
 #define CONTROL_PPID       11
 #define CONTROL_MAX        65535
 #define CONTROL_COOKIE_MAX 65520
-#define CONTROL_CARD_MAX   16 /* elements of a business card that count */
+#define CONTROL_CARD_MAX   4 /* elements of a business card that count */
 
 enum control_kind {
     CONTROL_NOTHING, /* to be passed over: unknown, or nothing in it for us */
@@ -36,8 +36,9 @@ struct control {
     enum control_kind kind;
     const uint8_t *cookie; /* COOKIE, COOKIE_ECHO; borrowed from the message */
     uint16_t cookie_len;
-    uint8_t card_count; /* CARD: the elements in order of preference */
-    uint32_t card[CONTROL_CARD_MAX];
+    struct pool_handle pool; /* CARD: whose elements, in order of preference; borrowed, too */
+    uint8_t card_count;
+    struct lp_pe card[CONTROL_CARD_MAX];
     uint16_t cause;  /* ERROR: its first cause */
     uint32_t covers; /* COVERS: messages */
 };

@@ -6,6 +6,7 @@
  *   basic.c       basic mode            policies.c  policies by number and name
  *   frame.c       framing over TCP (pure)
  *   control.c     ASAP's control channel: cookies, business cards, errors (pure)
+ *   card.c        business cards: a server's, a user's
  *   machine.c     the user's session: state, event, now -> actions (pure)
  *   channel.c     one connection: messages out, messages in, over TCP or kernel SCTP
  *   sd.c          descriptors: table, life, lock, readiness

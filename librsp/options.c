@@ -6,8 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "librsp/server_internal.h"
-#include "librsp/user.h"
+#include "librsp/card.h"
 
 #define ALL_NOTIFICATIONS                                                                          \
     (1 << RSERPOOL_SESSION_CHANGE | 1 << RSERPOOL_FAILOVER | 1 << RSERPOOL_SHUTDOWN_EVENT |        \
@@ -30,6 +29,7 @@ static const struct {
     {RSP_SO_REPLAY, offsetof(struct sd_options, replay), 0, INT_MAX},
     {RSP_SO_MESSAGE_MAX, offsetof(struct sd_options, message_max), 1, INT_MAX},
     {RSP_SO_SEND_BUFFER, offsetof(struct sd_options, send_buffer), 1, INT_MAX},
+    {RSP_SO_BUSINESS_CARD, offsetof(struct sd_options, business_card), CARD_NOT, CARD_FIRST},
 };
 #define OPTION_COUNT (sizeof(options) / sizeof(options[0]))
 
@@ -45,7 +45,8 @@ void options_init(struct sd_options *opt, int type)
                                .retry_max_ms = 2000,
                                .replay = many ? 0 : 1 << 20,
                                .message_max = 64 << 20,
-                               .send_buffer = 256 << 10};
+                               .send_buffer = 256 << 10,
+                               .business_card = CARD_SPARE};
 }
 
 RSP_PUBLIC int rsp_socket(int domain, int type, int protocol)

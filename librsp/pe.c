@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "librsp/card.h"
 #include "librsp/control.h"
-#include "librsp/server_internal.h"
 #include "wire/report.h"
 
 #define ACCEPTS_PER_TURN 64
@@ -179,9 +179,9 @@ static bool place(struct server *s, struct peer *peer)
     return true;
 }
 
-static void add_session(struct sd *sd, int take_fd, enum transport_protocol protocol)
+static void add_session(struct sd *sd, int take_fd, struct listener *l)
 {
-    struct peer *peer = peer_new(sd, take_fd, protocol);
+    struct peer *peer = peer_new(sd, take_fd, l->protocol);
     if (peer == NULL) {
         return;
     }
@@ -193,6 +193,7 @@ static void add_session(struct sd *sd, int take_fd, enum transport_protocol prot
         peer_free(peer, false, true);
         return;
     }
+    card_send(sd, l, peer);
     notice_session(sd, peer->id, RSERPOOL_SESSION_ADD);
 }
 
@@ -210,14 +211,14 @@ static int accept_on(const struct listener *l)
     }
 }
 
-static void accept_some(struct sd *sd, const struct listener *l)
+static void accept_some(struct sd *sd, struct listener *l)
 {
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
         int fd = accept_on(l);
         if (fd < 0) {
             return;
         }
-        add_session(sd, fd, l->protocol);
+        add_session(sd, fd, l);
     }
 }
 
@@ -361,7 +362,7 @@ void server_child_close(struct sd *sd)
 }
 
 /** The session of an accepted socket as a descriptor of its own; it or -errno. */
-static int new_descriptor(struct sd *server, int take_fd, enum transport_protocol protocol)
+static int new_descriptor(struct sd *server, int take_fd, struct listener *l)
 {
     int error = 0;
     struct sd *sd = sd_new(SD_PEER, &error);
@@ -379,14 +380,16 @@ static int new_descriptor(struct sd *server, int take_fd, enum transport_protoco
         memcpy(sd->handle, server->handle, server->handle_len);
         sd->handle_len = server->handle_len;
     }
-    sd->peer = peer_new(sd, take_fd, protocol);
+    sd->peer = peer_new(sd, take_fd, l->protocol);
     error = sd->peer == NULL ? -ECONNABORTED : 0;
     if (error == 0) {
         sd->peer->tag = SD_TAG_DATA;
         error = sd_watch(sd, sd->peer->ch.fd, EPOLLIN, SD_TAG_DATA);
     }
     int fd = sd->fd;
-    if (error != 0) {
+    if (error == 0) {
+        card_send(server, l, sd->peer);
+    } else {
         if (sd->peer != NULL) {
             peer_free(sd->peer, false, true);
             sd->peer = NULL;
@@ -410,7 +413,7 @@ RSP_PUBLIC int rsp_accept(int fd, int timeout)
         for (int i = 0; r == -EAGAIN && i < sd->server->count; i++) {
             r = accept_on(&sd->server->listeners[i]);
             if (r >= 0) {
-                r = new_descriptor(sd, r, sd->server->listeners[i].protocol);
+                r = new_descriptor(sd, r, &sd->server->listeners[i]);
                 r = r == -ECONNABORTED ? -EAGAIN : r;
             }
         }

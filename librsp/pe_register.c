@@ -15,8 +15,7 @@
 #include "librsp/basic_internal.h"
 #include "librsp/server_internal.h"
 
-#define TCP_POOL     ".tcp"
-#define TCP_POOL_LEN 4
+#define TCP_POOL_LEN (sizeof(TCP_POOL) - 1)
 #define BACKLOG      1024
 
 static size_t size_of(const struct sockaddr *addr)
@@ -146,10 +145,9 @@ RSP_PUBLIC int rsp_listen(int fd, int backlog)
 /* --- the pool -----------------------------------------------------------------------------------
  */
 
-/** The pool of a listener; room for POOL_HANDLE_MAX octets. */
-static int pool_of(const struct sd *sd, const struct listener *l, uint8_t *out)
+int server_pool(const struct sd *sd, const struct listener *l, uint8_t *out)
 {
-    int len = sd->handle_len;
+    size_t len = sd->handle_len;
     memcpy(out, sd->handle, sd->handle_len);
     if (sd->protocol == 0 && l->protocol == TRANSPORT_TCP) {
         if (len + TCP_POOL_LEN > POOL_HANDLE_MAX) {
@@ -159,7 +157,7 @@ static int pool_of(const struct sd *sd, const struct listener *l, uint8_t *out)
         memcpy(out + len, TCP_POOL, TCP_POOL_LEN);
         len += TCP_POOL_LEN;
     }
-    return len;
+    return (int)len;
 }
 
 /** Where a listener is bound: its port, and its address unless it is the wildcard. */
@@ -217,7 +215,7 @@ static int register_one(struct sd *sd, struct listener *l, const struct policy *
     uint8_t handle[POOL_HANDLE_MAX];
     struct rpc rpc = {.fd = -1};
     struct lp_each it;
-    int len = pool_of(sd, l, handle);
+    int len = server_pool(sd, l, handle);
     int r = len < 0 ? len : rpc_begin(&rpc, LP_REGISTER);
     if (r != 0) {
         return r;

@@ -15,6 +15,7 @@
 #include "librsp/machine.h"
 
 #define SD_HANDLE_MAX POOL_HANDLE_MAX
+#define TCP_POOL      ".tcp" /* HANDLE.tcp: who speaks TCP, where both protocols are in use */
 
 enum sd_kind {
     SD_NEW,     /* rsp_socket() */
@@ -55,7 +56,7 @@ struct peer {
 
 struct sd_options {
     int auto_failover, notifications, attempt_ms, connect_ms, detection_ms, retry_min_ms,
-        retry_max_ms, give_up_ms, replay, message_max, send_buffer;
+        retry_max_ms, give_up_ms, replay, message_max, send_buffer, business_card;
     struct rserpool_session_parameters sctp;
 };
 

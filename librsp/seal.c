@@ -9,8 +9,7 @@
 #include "librsp/lp_cookie.h"
 #include "librsp/sd.h"
 
-#define TCP_POOL     ".tcp"
-#define TCP_POOL_LEN 4
+#define TCP_POOL_LEN (sizeof(TCP_POOL) - 1)
 
 /**
  * The pool whose key counts: that over TCP where the server speaks both protocols, so that a

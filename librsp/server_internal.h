@@ -9,6 +9,7 @@
 
 #define SERVER_LISTENERS 2
 #define SERVER_EVENTS    64
+#define SERVER_CARD      2 /* other elements that a business card names */
 
 /** One listening socket and its element in a pool. */
 struct listener {
@@ -16,6 +17,9 @@ struct listener {
     enum transport_protocol protocol;
     int life_fd; /* -1: not registered */
     uint32_t pe_id;
+    struct lp_pe card[SERVER_CARD]; /* card.c */
+    uint8_t card_count;
+    struct tm_us card_until; /* then they are asked for again */
 };
 
 struct server {
@@ -36,5 +40,7 @@ int server_bind(struct sd *sd, const struct sockaddr *addrs, int count);
 int server_listen(struct sd *sd, int backlog);
 /** Out of the pools; `tell`: and wait for the daemon's word. */
 int server_deregister(struct sd *sd, bool wait);
+/** The pool of a listener; `out` has room for POOL_HANDLE_MAX octets. Its length, or -errno. */
+int server_pool(const struct sd *sd, const struct listener *l, uint8_t *out);
 
 #endif

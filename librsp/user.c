@@ -3,7 +3,7 @@
  * A user's session: carries out what the machine wants. Nothing here waits; questions to the daemon
  * go over a connection of the session's own, which exists only while it seeks a server.
  */
-#include "librsp/user.h"
+#include "librsp/card.h"
 
 #include <netinet/in.h>
 #include <poll.h>
@@ -15,8 +15,8 @@
 
 #include "wire/report.h"
 
-#define NO_EVENT MACHINE_EVENTS
-#define TCP_POOL ".tcp" /* the pool of those who speak TCP, where both protocols are in use */
+#define NO_EVENT     MACHINE_EVENTS
+#define CARD_WAIT_MS 1000 /* who has a business card waits no longer for the pool */
 
 /* --- the daemon ---------------------------------------------------------------------------------
  */
@@ -95,6 +95,9 @@ static int ask(struct sd *sd, enum transport_protocol protocol)
     lp_put_u32(&w, LP_T_PROTOCOL, protocol);
     lp_put_u32(&w, LP_T_COUNT, USER_PICKS);
     lp_put_u32(&w, LP_T_STALE_MS, u->stale_ms);
+    if (u->card_count > 0) {
+        lp_put_u32(&w, LP_T_TIMEOUT_MS, CARD_WAIT_MS);
+    }
     if (sd->domain != 0) {
         lp_put_u32(&w, LP_T_FAMILIES, sd->domain == AF_INET ? LP_FAMILY_V4 : LP_FAMILY_V6);
     }
@@ -122,9 +125,10 @@ static int resolve(struct sd *sd)
     return ask(sd, sctp_available() ? TRANSPORT_SCTP : TRANSPORT_TCP);
 }
 
-/** Takes elements in the daemon's order; those of the business card come first, in its order. */
-static int take_picks(struct user *u, const struct lp_message *reply)
+/** Takes elements in the daemon's order. */
+static int take_picks(struct sd *sd, const struct lp_message *reply)
 {
+    struct user *u = sd->user;
     struct lp_each it;
     int count = 0;
     lp_each_init(&it, reply);
@@ -133,17 +137,7 @@ static int take_picks(struct user *u, const struct lp_message *reply)
             count++;
         }
     }
-    int front = 0;
-    for (uint8_t c = 0; c < u->card_count; c++) {
-        for (int i = front; i < count; i++) {
-            if (u->picks[i].pe_id == u->card[c]) {
-                struct lp_pe swap = u->picks[front];
-                u->picks[front] = u->picks[i];
-                u->picks[i] = swap;
-                front++;
-            }
-        }
-    }
+    card_sort(sd, count);
     return count;
 }
 
@@ -153,7 +147,7 @@ static enum machine_event answered(struct sd *sd, const struct lp_message *reply
     struct user *u = sd->user;
     int r = lp_result(reply);
     if (r == 0 && reply->type == LP_RESOLVED) {
-        r = take_picks(u, reply);
+        r = take_picks(sd, reply);
         *ret_value = r > 0 ? r : -ECONNREFUSED;
         return r > 0 ? MACHINE_EV_RESOLVED : MACHINE_EV_UNRESOLVED;
     }
@@ -321,6 +315,12 @@ void user_ready(struct sd *sd)
                      (u->m.state == MACHINE_ACTIVE && channel_ready(&u->ch)));
 }
 
+/** Nobody could be asked for the pool: a business card will do. */
+static bool nobody_asked(int error)
+{
+    return error == -ENOTCONN || error == -EAGAIN || error == -EHOSTUNREACH || error == -ETIMEDOUT;
+}
+
 static void feed(struct sd *sd, enum machine_event event, int value)
 {
     struct user *u = sd->user;
@@ -328,6 +328,10 @@ static void feed(struct sd *sd, enum machine_event event, int value)
         return;
     }
     while (event != NO_EVENT) {
+        if (event == MACHINE_EV_UNRESOLVED && nobody_asked(value) && card_picks(sd) > 0) {
+            event = MACHINE_EV_RESOLVED;
+            value = card_picks(sd);
+        }
         unsigned actions = machine_event(&u->m, event, value, now_us());
         event = perform(sd, actions, &value);
     }
@@ -379,7 +383,8 @@ void user_work(struct sd *sd)
         }
         if (u->m.state == before && tm_due(u->m.deadline, now_us())) {
             u->avoid = 0; /* beggars are no choosers */
-            feed(sd, MACHINE_EV_TIMER, 0);
+            feed(sd, before == MACHINE_RESOLVING ? MACHINE_EV_UNRESOLVED : MACHINE_EV_TIMER,
+                 before == MACHINE_RESOLVING ? -ETIMEDOUT : 0);
         }
         if (u->m.state == before) {
             return;
@@ -455,8 +460,7 @@ int user_control(struct sd *sd, const struct channel_in *in)
         }
         break;
     case CONTROL_CARD:
-        u->card_count = c.card_count;
-        memcpy(u->card, c.card, sizeof(c.card));
+        card_take(sd, &c);
         break;
     case CONTROL_ERROR:
         if (u->echoed && c.cause == CAUSE_INVALID_VALUES) {
@@ -506,6 +510,7 @@ void user_free(struct sd *sd)
         (void)close(u->timer_fd);
     }
     replay_free(u);
+    free(u->card);
     free(u);
     sd->user = NULL;
 }

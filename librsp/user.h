@@ -22,8 +22,8 @@ struct user {
     uint32_t avoid;  /* the element that was lost; 0: none */
     struct lp_pe picks[USER_PICKS];
     struct lp_pe current; /* pe_id 0: none */
+    struct lp_pe *card;   /* of the latest business card */
     uint8_t card_count;
-    uint32_t card[CONTROL_CARD_MAX];
     int pending_error; /* to be told once */
     /* state */
     uint8_t *cookie;

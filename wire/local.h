@@ -40,7 +40,8 @@ enum lp_type {
     LP_NAME = 10,
     LP_NAME_REPLY = 11,
     /* HANDLE | ADDRESS (a cookie), [FAMILIES], [PROTOCOL], [COUNT], [TIMEOUT_MS], [AVOID]*,
-       [WANT_PE (id)]  -> RESOLVED: HANDLE, POLICY, PE* (best first), or RESULT: -ENOENT unknown
+       [WANT_PE (id)]  -> RESOLVED: HANDLE, POLICY, PE* (best first; with COUNT 0 as in NAME: any
+       two, nobody's turn is used up), or RESULT: -ENOENT unknown
        pool, -ECONNREFUSED known but empty or all withheld, -EAFNOSUPPORT / -EPROTOTYPE no element
        fits FAMILIES / PROTOCOL, -EAGAIN no registrar, -EHOSTUNREACH timeout */
     LP_RESOLVE = 12,

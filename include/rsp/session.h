@@ -139,6 +139,10 @@ struct rserpool_session_parameters {
 #define RSP_SO_MESSAGE_MAX 12 /* bytes of the longest message; 64 MiB */
 #define RSP_SO_SEND_BUFFER 13 /* bytes that wait for the network before EAGAIN; 256 KiB */
 #define RSP_SO_PE_ID       14 /* before rsp_register(): the id wanted; after it: the id */
+#define RSP_SO_BUSINESS_CARD                                                                       \
+    15 /* a server names others of its pool at the start of a session: 0: no, and a user takes no  \
+          notice; 1 (default): over TCP, for users that cannot ask for the pool; 2: over SCTP, too \
+          (rsplib's programs expect none), and before what the pool's policy says */
 
 /** Flags of rsp_forcefailover(). */
 #define FFF_NONE        0x0

@@ -107,7 +107,8 @@ static void ask(struct rq_client *c, const struct lp_message *msg, enum rq_kind 
     p->ag_request = rq->next_ag_request++;
     rq->env.out->cause = 0;
     if (ag_resolve(rq->env.ag, query, p->ag_request, rq_now(rq), &answer) == 1) {
-        c->resolves = kind == RQ_RESOLVE && answer.result == 0 && query->want_pe == 0;
+        c->resolves =
+            kind == RQ_RESOLVE && answer.result == 0 && query->want_pe == 0 && query->count > 0;
         rq_answered(p, &answer);
     }
 }
@@ -197,7 +198,7 @@ static uint32_t read_query(const struct lp_message *msg, struct ag_query *query)
         } else if (it.type == LP_T_PROTOCOL) {
             query->protocol = (enum transport_protocol)v;
         } else if (it.type == LP_T_COUNT) {
-            query->count = (uint8_t)(v == 0 ? 1 : v < AG_PICKS_MAX ? v : AG_PICKS_MAX);
+            query->count = (uint8_t)(v < AG_PICKS_MAX ? v : AG_PICKS_MAX);
         } else if (it.type == LP_T_TIMEOUT_MS) {
             timeout_ms = v < RQ_RESOLVE_LONGEST_MS ? v : RQ_RESOLVE_LONGEST_MS;
         } else if (it.type == LP_T_WANT_PE) {

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The library called as it is documented, and as it is not: the cases of tools/calls.h, each in a
-process with both ends of its sessions (asap:A-118 ... A-122, A-128)."""
+process with both ends of its sessions (asap:A-8, A-118 ... A-122, A-128)."""
 import subprocess
 
 import pytest

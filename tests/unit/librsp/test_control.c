@@ -89,7 +89,7 @@ Test(control, business_card)
     cr_assert_eq(control_read(message, (size_t)len, &c), 0);
     cr_assert_eq(c.kind, CONTROL_CARD);
     cr_assert_eq(c.card_count, 3);
-    cr_assert_eq(c.card[2], 102);
+    cr_assert_eq(c.card[2].pe_id, 102);
     cr_assert_eq(control_write_card(pool_handle_of("EchoPool"), elements, 0, message, 100),
                  -EINVAL);
 }
