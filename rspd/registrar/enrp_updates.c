@@ -14,6 +14,9 @@
 
 #include "handlespace/policy.h"
 #include "rspd/registrar/registrar.h"
+#include "rspd/registrar/tell.h"
+
+#include <stdio.h>
 
 int64_t en_life_ms(const struct enrp *en, uint32_t life)
 {
@@ -69,18 +72,9 @@ static void tell_disowned(struct enrp *en, struct pool_handle handle, uint32_t p
 static void say_taken(struct enrp *en, enum event_kind kind, struct pool_handle handle,
                       const struct pool_element *pe)
 {
-    char pool[POOL_HANDLE_TEXT_MAX];
-    char address[IP_ADDRESS_TEXT_MAX] = "?";
-    char policy[48];
-    if (pe->user.address_count > 0) {
-        (void)ip_address_format(&pe->user.addresses[0], address, sizeof(address));
-    }
-    (void)outbox_event(en->out, kind, handle, pe->pe_id, pe->home_id,
-                       "PE 0x%08x %s pool %s: %s %s port %u, %s, home registrar %08x", pe->pe_id,
-                       kind == EVENT_PE_ADDED ? "joined" : "changed in",
-                       pool_handle_format(handle, pool, sizeof(pool)),
-                       transport_protocol_name(pe->user.protocol), address, pe->user.port,
-                       policy_format(&pe->policy, policy, sizeof(policy)), pe->home_id);
+    char home[32];
+    (void)snprintf(home, sizeof(home), "home registrar %08x", pe->home_id);
+    tell_element(en->out, kind, handle, pe, pe->home_id, home);
 }
 
 static void say_dropped(struct enrp *en, struct pool_handle handle, uint32_t pe_id, uint32_t home)

@@ -6,6 +6,7 @@
 #include "rspd/registrar/rg_internal.h"
 
 #include "handlespace/policy.h"
+#include "rspd/registrar/tell.h"
 #include "wire/params.h"
 
 #include <stdio.h>
@@ -305,20 +306,10 @@ static bool same_policy(const struct policy *a, const struct policy *b)
 static void say_registered(struct rg *rg, const struct rg_assoc *assoc, enum event_kind kind,
                            const struct pool_element *pe)
 {
-    char handle[POOL_HANDLE_TEXT_MAX];
     char peer[RG_ASSOC_TEXT_MAX];
-    char address[IP_ADDRESS_TEXT_MAX] = "?";
-    char policy[48];
-    if (pe->user.address_count > 0) {
-        (void)ip_address_format(&pe->user.addresses[0], address, sizeof(address));
-    }
-    (void)outbox_event(rg->out, kind, rg->rx.handle, pe->pe_id, rg->set.id,
-                       "PE 0x%08x %s pool %s: %s %s port %u, %s, registered by %s", pe->pe_id,
-                       kind == EVENT_PE_ADDED ? "joined" : "changed in",
-                       pool_handle_format(rg->rx.handle, handle, sizeof(handle)),
-                       transport_protocol_name(pe->user.protocol), address, pe->user.port,
-                       policy_format(&pe->policy, policy, sizeof(policy)),
-                       rg_assoc_text(assoc, peer, sizeof(peer)));
+    char by[RG_ASSOC_TEXT_MAX + sizeof("registered by ")];
+    (void)snprintf(by, sizeof(by), "registered by %s", rg_assoc_text(assoc, peer, sizeof(peer)));
+    tell_element(rg->out, kind, rg->rx.handle, pe, rg->set.id, by);
 }
 
 /* What is different from before; nothing is said of what is not. */
