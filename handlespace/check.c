@@ -2,13 +2,6 @@
 /* The invariants of the whole structure, for tests, fuzzing and debug builds. */
 #include "handlespace/internal.h"
 
-static int tie_unique(const void *probe, const void *item)
-{
-    (void)probe;
-    (void)item;
-    return 0;
-}
-
 static int tie_pools(const void *a, const void *b)
 {
     struct pool_handle handle = pool_name(a);
@@ -36,19 +29,22 @@ static const char *check_element(struct hs *hs, struct pool *pool, const struct 
 
 static const char *check_pool(struct hs *hs, struct pool *pool, uint32_t *elements)
 {
-    uint32_t n = tree_count(pool->index);
-    const char *wrong = tree_check(pool->index, &tree_plain, tie_unique);
+    uint32_t n = 0;
+    const char *wrong = hs_index_check(pool);
     if (wrong == NULL) {
         wrong = hs_order_check(pool);
-    }
-    if (wrong == NULL && (n == 0 || n != tree_count(pool->order))) {
-        wrong = "a pool is empty, or its trees differ in size";
     }
     if (wrong == NULL && hs_find_pool(hs, pool_name(pool)) != pool) {
         wrong = "a pool is not found by its handle";
     }
-    for (uint32_t i = 0; i < n && wrong == NULL; i++) {
-        wrong = check_element(hs, pool, tree_at(pool->index, i, NULL));
+    const struct element *element;
+    uint32_t pe_id = 0;
+    for (; wrong == NULL && (element = hs_index_next(pool, pe_id)) != NULL; n++) {
+        wrong = check_element(hs, pool, element);
+        pe_id = element->pub.pe_id;
+    }
+    if (wrong == NULL && (n == 0 || n != pool->elements || n != tree_count(pool->order))) {
+        wrong = "a pool is empty, or its trees differ in size";
     }
     *elements += n;
     return wrong;

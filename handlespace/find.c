@@ -89,17 +89,8 @@ struct pool *hs_find_pool(struct hs *hs, struct pool_handle handle)
 const struct hs_element *hs_find(struct hs *hs, struct pool_handle handle, uint32_t pe_id)
 {
     struct pool *pool = hs_find_pool(hs, handle);
-    if (pool == NULL) {
-        return NULL;
-    }
-    const struct tree_node *index = hs_read_ptr(pool->index);
-    uint32_t rank = tree_rank(index, pe_id, NULL, NULL, false);
-    if (rank == tree_count(index)) {
-        return NULL;
-    }
-    uint64_t key;
-    const struct element *element = tree_at(index, rank, &key);
-    return key == pe_id ? &element->pub : NULL;
+    const struct element *element = pool != NULL ? hs_index_find(pool, pe_id) : NULL;
+    return element != NULL ? &element->pub : NULL;
 }
 
 static void fill_info(const struct pool *pool, struct hs_pool_info *ret)
@@ -108,7 +99,7 @@ static void fill_info(const struct pool *pool, struct hs_pool_info *ret)
                                  .policy_type = pool->ops->info.type,
                                  .protocol = pool->protocol,
                                  .use = pool->use,
-                                 .elements = tree_count(hs_read_ptr(pool->index))};
+                                 .elements = __atomic_load_n(&pool->elements, __ATOMIC_RELAXED)};
 }
 
 bool hs_pool(struct hs *hs, struct pool_handle handle, struct hs_pool_info *ret)
@@ -179,13 +170,8 @@ bool hs_pool_next(struct hs *hs, struct hs_cursor *cursor, struct hs_pool_info *
 /* The first element of the pool with an id above. */
 static const struct hs_element *element_after(struct pool *pool, uint32_t pe_id)
 {
-    const struct tree_node *index = hs_read_ptr(pool->index);
-    uint32_t rank = tree_rank(index, pe_id, NULL, NULL, true);
-    if (rank == tree_count(index)) {
-        return NULL;
-    }
-    const struct element *element = tree_at(index, rank, NULL);
-    return &element->pub;
+    const struct element *element = hs_index_next(pool, pe_id);
+    return element != NULL ? &element->pub : NULL;
 }
 
 const struct hs_element *hs_element_next(struct hs *hs, struct hs_cursor *cursor)

@@ -50,10 +50,13 @@ static void pool_release(struct rcu_head *head)
 static void pool_free_all(struct hs *hs, struct pool *pool)
 {
     hs_order_free(pool);
-    for (uint32_t i = 0; i < tree_count(pool->index); i++) {
-        free(tree_at(pool->index, i, NULL));
+    struct element *element;
+    uint32_t pe_id = 0;
+    while ((element = hs_index_next(pool, pe_id)) != NULL) {
+        pe_id = element->pub.pe_id;
+        free(element);
     }
-    tree_free(pool->index);
+    hs_index_free(pool);
     tree_free(pool->order);
     (void)cds_lfht_del(hs->pools, &pool->node);
     hs_defer(&pool->rcu, pool_release);
@@ -118,7 +121,7 @@ static bool room_for_another(const struct hs *hs, const struct pool *pool)
     if (pool == NULL) {
         return max->pools == 0 || hs->pool_count < max->pools;
     }
-    return max->elements_per_pool == 0 || tree_count(pool->index) < max->elements_per_pool;
+    return max->elements_per_pool == 0 || pool->elements < max->elements_per_pool;
 }
 
 static enum hs_result fits_pool(const struct pool *pool, const struct pool_element *element)
@@ -151,17 +154,6 @@ static struct pool *pool_new(struct pool_handle handle, const struct pool_elemen
     return pool;
 }
 
-static struct element *find_element(const struct pool *pool, uint32_t pe_id)
-{
-    uint32_t rank = tree_rank(pool->index, pe_id, NULL, NULL, false);
-    if (rank == tree_count(pool->index)) {
-        return NULL;
-    }
-    uint64_t key;
-    struct element *element = tree_at(pool->index, rank, &key);
-    return key == pe_id ? element : NULL;
-}
-
 /* One change of a pool, prepared. */
 struct change {
     struct pool *pool;
@@ -169,7 +161,7 @@ struct change {
     struct owner *owner;
     struct home *home;
     struct order_edit order;
-    struct tree_edit index;
+    struct index_slot index;
     struct tree_edit pools;
     bool pool_comes, pool_goes;
 };
@@ -182,12 +174,10 @@ static int edit_pools(struct hs *hs, struct change *c)
                      c->pool->prefix, c->pool_comes ? c->pool : NULL);
 }
 
-static int edit_index(struct change *c)
+static bool edit_index(struct change *c)
 {
     uint32_t pe_id = c->element != NULL ? c->element->pub.pe_id : c->old->pub.pe_id;
-    uint32_t rank = tree_rank(c->pool->index, pe_id, NULL, NULL, false);
-    return tree_edit(&c->index, c->pool->nodes, c->pool->index, &tree_plain, rank,
-                     c->old != NULL ? 1 : 0, pe_id, c->element);
+    return hs_index_prepare(c->pool, pe_id, c->old == NULL, &c->index);
 }
 
 /* Everything that may fail. False: memory is out, nothing has changed. */
@@ -195,8 +185,8 @@ static bool change_prepare(struct hs *hs, struct change *c)
 {
     c->owner = NULL;
     c->home = NULL;
-    c->pool_comes = c->old == NULL && c->pool->index == NULL;
-    c->pool_goes = c->element == NULL && tree_count(c->pool->index) == 1;
+    c->pool_comes = c->old == NULL && c->pool->elements == 0;
+    c->pool_goes = c->element == NULL && c->pool->elements == 1;
     if (c->element != NULL &&
         (!hs_heap_reserve(hs) || !hs_owner_get(hs, c->element->pub.owner_ref, &c->owner) ||
          !hs_home_get(hs, c->element->pub.home_id, &c->home))) {
@@ -204,11 +194,8 @@ static bool change_prepare(struct hs *hs, struct change *c)
         return false;
     }
     if (hs_order_edit(&c->order, c->pool, c->old, c->element) == 0) {
-        if (edit_index(c) == 0) {
-            if ((!c->pool_comes && !c->pool_goes) || edit_pools(hs, c) == 0) {
-                return true;
-            }
-            tree_abort(&c->index);
+        if (edit_index(c) && ((!c->pool_comes && !c->pool_goes) || edit_pools(hs, c) == 0)) {
+            return true;
         }
         hs_order_abort(&c->order);
     }
@@ -257,6 +244,7 @@ static void commit_pools(struct hs *hs, struct change *c)
     uint32_t count = hs->pool_count + (c->pool_comes ? 1 : -1u);
     __atomic_store_n(&hs->pool_count, count, __ATOMIC_RELAXED);
     if (c->pool_goes) {
+        hs_index_retire(pool);
         hs_defer(&pool->rcu, pool_release);
     }
 }
@@ -264,9 +252,7 @@ static void commit_pools(struct hs *hs, struct change *c)
 static void change_commit(struct hs *hs, struct change *c)
 {
     hs_order_commit(&c->order, c->pool, c->element);
-    tree_commit(&c->index);
-    hs_publish(c->pool->index, c->index.root);
-    tree_retire(&c->index);
+    hs_index_commit(c->pool, c->index, c->element);
     commit_ownership(hs, c);
     if (c->old != NULL) {
         hs_heap_remove(hs, c->old);
@@ -276,8 +262,9 @@ static void change_commit(struct hs *hs, struct change *c)
         hs_heap_add(hs, c->element);
     }
     if (c->old == NULL || c->element == NULL) {
-        uint32_t count = hs->element_count + (c->old == NULL ? 1 : -1u);
-        __atomic_store_n(&hs->element_count, count, __ATOMIC_RELAXED);
+        uint32_t more = c->old == NULL ? 1 : -1u;
+        __atomic_store_n(&hs->element_count, hs->element_count + more, __ATOMIC_RELAXED);
+        __atomic_store_n(&c->pool->elements, c->pool->elements + more, __ATOMIC_RELAXED);
     }
     if (c->pool_comes || c->pool_goes) {
         commit_pools(hs, c);
@@ -301,7 +288,7 @@ enum hs_result hs_register(struct hs *hs, struct pool_handle handle,
         return HS_INVALID;
     }
     c.pool = find_pool(hs, handle);
-    c.old = c.pool != NULL ? find_element(c.pool, element->pe_id) : NULL;
+    c.old = c.pool != NULL ? hs_index_find(c.pool, element->pe_id) : NULL;
     if (c.old == NULL && !room_for_another(hs, c.pool)) {
         return HS_NO_RESOURCES;
     }
@@ -325,6 +312,9 @@ enum hs_result hs_register(struct hs *hs, struct pool_handle handle,
     }
     if (c.element == NULL || !change_prepare(hs, &c)) {
         free(c.element);
+        if (fresh_pool != NULL) {
+            hs_index_free(fresh_pool);
+        }
         free(fresh_pool);
         return HS_NO_RESOURCES;
     }
@@ -335,7 +325,7 @@ enum hs_result hs_register(struct hs *hs, struct pool_handle handle,
 enum hs_result hs_deregister(struct hs *hs, struct pool_handle handle, uint32_t pe_id)
 {
     struct change c = {.pool = find_pool(hs, handle)};
-    c.old = c.pool != NULL ? find_element(c.pool, pe_id) : NULL;
+    c.old = c.pool != NULL ? hs_index_find(c.pool, pe_id) : NULL;
     if (c.old == NULL) {
         return HS_UNKNOWN;
     }
@@ -350,7 +340,7 @@ enum hs_result hs_set_home(struct hs *hs, struct pool_handle handle, uint32_t pe
                            uint32_t home_id, uint64_t owner_ref)
 {
     struct change c = {.pool = find_pool(hs, handle)};
-    c.old = c.pool != NULL ? find_element(c.pool, pe_id) : NULL;
+    c.old = c.pool != NULL ? hs_index_find(c.pool, pe_id) : NULL;
     if (c.old == NULL) {
         return HS_UNKNOWN;
     }

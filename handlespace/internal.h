@@ -2,14 +2,16 @@
 /*
  * The insides of the handlespace, for the files of this folder.
  *
- * An element is one immutable object; its private part is the writer's. A pool has two copying
- * trees (tree.h) over its elements: by PE id, and in the order of the policy. Pools, owners
- * (owner_ref) and homes (home_id) are found by hash; pools also stand in a tree in handle order.
+ * An element is one immutable object; its private part is the writer's. A pool has two trees over
+ * its elements: by PE id (index.h), and, copying (tree.h), in the order of the policy. Pools,
+ * owners (owner_ref) and homes (home_id) are found by hash; pools also stand in a tree in handle
+ * order.
  */
 #ifndef RSP_HANDLESPACE_INTERNAL_H
 #define RSP_HANDLESPACE_INTERNAL_H
 
 #include "handlespace/handlespace.h"
+#include "handlespace/index.h"
 #include "handlespace/policy_ops.h"
 #include "handlespace/rcu.h"
 #include "handlespace/tree.h"
@@ -62,6 +64,7 @@ struct pool {
     struct tree_store *nodes; /* of the handlespace */
     enum transport_protocol protocol;
     uint16_t use;
+    uint32_t elements;       /* atomically loaded by any thread */
     struct tree_node *index; /* published: elements by PE id */
     struct tree_node *order; /* published: elements by the policy's key; anchored */
     uint64_t turn;           /* readers add to it: position (WRR), or clock of the standings */

@@ -122,11 +122,10 @@ struct tree_edit {
     struct tree_node *root; /* the result */
     struct tree_store *store;
     struct tree_kind kind;
-    void *inserted;
     unsigned fresh_count, stale_count, fresh_anchor_count, stale_anchor_count;
     struct {
         struct tree_node *node;
-        bool moved; /* took entries of another node: all of them learn their new anchor */
+        uint8_t from, to; /* the entries that are new to its anchor, and learn it */
     } fresh[2 * TREE_DEPTH + 2];
     struct tree_node *stale[2 * TREE_DEPTH + 2];
     struct tree_anchor *fresh_anchor[TREE_DEPTH + 2];
@@ -142,7 +141,9 @@ int tree_edit(struct tree_edit *edit, struct tree_store *store, struct tree_node
               void *item);
 /** After the commit of all edits the writer publishes the last one's root, then retires each. */
 void tree_commit(struct tree_edit *edit);
-/** Hands what the edit replaced over to RCU. Not before readers are shown the new root. */
+/** Hands nodes over to RCU. Not before readers are shown what replaces them. */
+void tree_nodes_retire(struct tree_store *store, struct tree_node *const *nodes, unsigned n);
+/** Does so with what the edit replaced. */
 void tree_retire(struct tree_edit *edit);
 void tree_abort(struct tree_edit *edit);
 

@@ -91,15 +91,21 @@ static struct tree_anchor *anchor_get(struct tree_edit *edit, struct tree_anchor
     return anchor;
 }
 
+static void note_fresh(struct tree_edit *edit, struct tree_node *node, unsigned from, unsigned to)
+{
+    edit->fresh[edit->fresh_count].node = node;
+    edit->fresh[edit->fresh_count].from = (uint8_t)from;
+    edit->fresh[edit->fresh_count++].to = (uint8_t)to;
+}
+
 static struct tree_node *fresh_node(struct tree_edit *edit, const struct entry *entries, unsigned n,
-                                    unsigned level, struct tree_anchor **reuse, bool moved)
+                                    unsigned level, struct tree_anchor **reuse)
 {
     struct tree_node *node = node_new(edit->store, entries, n, level, edit->kind.fold);
     if (node == NULL) {
         return NULL;
     }
-    edit->fresh[edit->fresh_count].node = node;
-    edit->fresh[edit->fresh_count++].moved = moved;
+    note_fresh(edit, node, 0, n);
     if (edit->kind.slot != NULL) {
         node->anchor = anchor_get(edit, reuse);
         if (node->anchor == NULL) {
@@ -123,7 +129,6 @@ static int row_to_nodes(struct tree_edit *edit, const struct row *row, unsigned 
                         struct tree_node *old, struct tree_node *neighbour, struct entry out[2])
 {
     int made = row->n == 0 ? 0 : row->n <= TREE_FANOUT ? 1 : 2;
-    bool moved = made == 2 || neighbour != NULL;
     struct tree_anchor *first = old != NULL ? old->anchor : NULL;
     struct tree_anchor *second = neighbour != NULL ? neighbour->anchor : NULL;
     unsigned split = made == 2 ? row->n / 2 : row->n;
@@ -131,7 +136,7 @@ static int row_to_nodes(struct tree_edit *edit, const struct row *row, unsigned 
         unsigned from = i == 0 ? 0 : split;
         unsigned n = i == 0 ? split : row->n - split;
         struct tree_node *node =
-            fresh_node(edit, row->e + from, n, level, i == 0 ? &first : &second, moved);
+            fresh_node(edit, row->e + from, n, level, i == 0 ? &first : &second);
         if (node == NULL) {
             return -ENOMEM;
         }
@@ -210,8 +215,7 @@ static struct tree_node *splice_node(struct tree_edit *edit, struct tree_node *o
         }
     }
     node->anchor = old->anchor;
-    edit->fresh[edit->fresh_count].node = node;
-    edit->fresh[edit->fresh_count++].moved = false;
+    note_fresh(edit, node, splice->at, splice->at + splice->put_n);
     edit->stale[edit->stale_count++] = old;
     return node;
 }
@@ -235,7 +239,7 @@ static int finish_root(struct tree_edit *edit, struct tree_node *old, const stru
         return made < 0 ? made : 0;
     }
     struct tree_anchor *none = NULL;
-    edit->root = fresh_node(edit, out, 2, level + 1, &none, true);
+    edit->root = fresh_node(edit, out, 2, level + 1, &none);
     return edit->root != NULL ? 0 : -ENOMEM;
 }
 
@@ -330,7 +334,6 @@ int tree_edit(struct tree_edit *edit, struct tree_store *store, struct tree_node
     edit->root = root;
     edit->store = store;
     edit->kind = *kind;
-    edit->inserted = item;
     edit->fresh_count = edit->stale_count = 0;
     edit->fresh_anchor_count = edit->stale_anchor_count = 0;
     struct tree_walk path = {.depth = 0};
@@ -352,21 +355,13 @@ int tree_edit(struct tree_edit *edit, struct tree_store *store, struct tree_node
 }
 
 /* Entries of a node learn which anchor they hang from. */
-static void adopt(const struct tree_edit *edit, struct tree_node *node, bool all)
+static void adopt(const struct tree_edit *edit, struct tree_node *node, unsigned from, unsigned to)
 {
-    for (unsigned i = 0; i < node->n; i++) {
+    for (unsigned i = from; i < to; i++) {
         void *ptr = node_ptrs(node)[i];
         if (node->level == 0) {
-            if (all || ptr == edit->inserted) {
-                *edit->kind.slot(ptr) = node->anchor;
-            }
-            continue;
-        }
-        bool fresh = all;
-        for (unsigned j = 0; j < edit->fresh_count && !fresh; j++) {
-            fresh = edit->fresh[j].node == ptr;
-        }
-        if (fresh) {
+            *edit->kind.slot(ptr) = node->anchor;
+        } else {
             ((const struct tree_node *)ptr)->anchor->parent = node->anchor;
         }
     }
@@ -378,7 +373,7 @@ void tree_commit(struct tree_edit *edit)
         for (unsigned i = 0; i < edit->fresh_count; i++) {
             struct tree_node *node = edit->fresh[i].node;
             node->anchor->node = node;
-            adopt(edit, node, edit->fresh[i].moved);
+            adopt(edit, node, edit->fresh[i].from, edit->fresh[i].to);
         }
         if (edit->root != NULL) {
             edit->root->anchor->parent = NULL;

@@ -116,16 +116,21 @@ static void node_release(struct rcu_head *head)
                                           __ATOMIC_RELAXED));
 }
 
-void tree_retire(struct tree_edit *edit)
+void tree_nodes_retire(struct tree_store *store, struct tree_node *const *nodes, unsigned n)
 {
-    if (edit->stale_count == 0) {
+    if (n == 0) {
         return;
     }
-    for (unsigned i = 0; i < edit->stale_count; i++) {
-        edit->stale[i]->next = i + 1 < edit->stale_count ? edit->stale[i + 1] : NULL;
+    for (unsigned i = 0; i < n; i++) {
+        nodes[i]->next = i + 1 < n ? nodes[i + 1] : NULL;
     }
-    edit->store->live -= edit->stale_count;
-    hs_defer(&edit->stale[0]->rcu, node_release);
+    store->live -= n;
+    hs_defer(&nodes[0]->rcu, node_release);
+}
+
+void tree_retire(struct tree_edit *edit)
+{
+    tree_nodes_retire(edit->store, edit->stale, edit->stale_count);
 }
 
 void tree_store_done(struct tree_store *store)
