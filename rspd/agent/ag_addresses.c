@@ -168,9 +168,8 @@ uint8_t ag_register_addresses(const struct ag *ag, const struct ag_local *local,
     return count;
 }
 
-/* A PE of this host: loopback if its listener can be reached there, then its own addresses. */
-static uint8_t own_contacts(const struct ag_view *view, const struct ag_pe *own, uint8_t families,
-                            struct ip_address ret[AG_ADDRESSES_MAX])
+uint8_t ag_own_addresses(const struct ag_view *view, const struct ag_pe *own, uint8_t families,
+                         struct ip_address ret[AG_ADDRESSES_MAX])
 {
     struct ip_address list[AG_ADDRESSES_MAX];
     uint8_t all = loopbacks(own, list);
@@ -209,13 +208,10 @@ static int host_nearness(const struct ag_view *view, const struct ip_address *a)
     return best;
 }
 
-uint8_t ag_contact_addresses(const struct ag_view *view, const struct ag_pe *own,
-                             const struct ip_address *addresses, size_t count, uint8_t families,
+uint8_t ag_contact_addresses(const struct ag_view *view, const struct ip_address *addresses,
+                             size_t count, uint8_t families,
                              struct ip_address ret[AG_ADDRESSES_MAX])
 {
-    if (own != NULL) {
-        return own_contacts(view, own, families, ret);
-    }
     int scores[AG_ADDRESSES_MAX];
     uint8_t n = 0;
     for (size_t i = 0; i < count; i++) {

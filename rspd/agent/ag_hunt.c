@@ -69,8 +69,7 @@ static bool at_home(const struct ag *ag, const struct ag_registrar *r)
     if (ag->home.id != 0 && r->id != 0) {
         return ag->home.id == r->id;
     }
-    return r->port == ag->home.port && r->address_count > 0 && ag->home.address_count > 0 &&
-           ip_address_equal(&r->addresses[0], &ag->home.addresses[0]);
+    return r->port == ag->home.port && ip_address_equal(&r->addresses[0], &ag->home.addresses[0]);
 }
 
 /* Whom to try next in this round: longest untried first, ties at random. */
@@ -256,7 +255,7 @@ static struct ag_peer *opened_by(struct ag *ag, const struct ag_registrar *r)
     for (int i = 0; i < AG_ACCEPTED_MAX; i++) {
         struct ag_peer *peer = &ag->accepted[i];
         for (uint8_t k = 0; k < r->address_count && peer->assoc != 0; k++) {
-            if ((peer->port == r->port || peer->port == r->other_port) && peer->address_count > 0 &&
+            if ((peer->port == r->port || peer->port == r->other_port) &&
                 ip_address_equal(&peer->addresses[0], &r->addresses[k])) {
                 return peer;
             }

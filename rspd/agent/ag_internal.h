@@ -242,9 +242,12 @@ void ag_keep_alive(struct ag *ag, uint64_t assoc, const struct asap_message *msg
 uint8_t ag_register_addresses(const struct ag *ag, const struct ag_local *local,
                               struct ip_address ret[AG_ADDRESSES_MAX]);
 /** Addresses of an element for a PU of this host, best first, of `families` (0: any). */
-uint8_t ag_contact_addresses(const struct ag_view *view, const struct ag_pe *own,
-                             const struct ip_address *addresses, size_t count, uint8_t families,
+uint8_t ag_contact_addresses(const struct ag_view *view, const struct ip_address *addresses,
+                             size_t count, uint8_t families,
                              struct ip_address ret[AG_ADDRESSES_MAX]);
+/** The same of a PE of this host: loopback if its listener can be reached there, then its own. */
+uint8_t ag_own_addresses(const struct ag_view *view, const struct ag_pe *own, uint8_t families,
+                         struct ip_address ret[AG_ADDRESSES_MAX]);
 
 /* --- pools, resolution ---------------------------------------------------------------------------
  */

@@ -106,7 +106,6 @@ static int local_new(struct ag *ag, const struct ag_pe *pe, struct tm_us now, st
     local->pool = pool;
     local->slot = slot;
     local->since = now;
-    local->state = AG_PE_UNREGISTERED;
     local->pool_next = pool->locals;
     pool->locals = local;
     ag_pool_seen(pool);

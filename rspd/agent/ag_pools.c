@@ -260,7 +260,7 @@ static void put_own(struct ag *ag, const struct ag_local *local, struct tm_us no
     bool there = hs_pool(ag->cache, local->pe.handle, &info);
     hs_read_end();
     struct ip_address list[AG_ADDRESSES_MAX];
-    uint8_t count = ag_contact_addresses(&ag->view, &local->pe, NULL, 0, 0, list);
+    uint8_t count = ag_own_addresses(&ag->view, &local->pe, 0, list);
     struct pool_element e = {
         .pe_id = local->pe.pe_id,
         .home_id = ag->home.id,

@@ -108,7 +108,7 @@ static bool learn(struct ag *ag, struct ag_suspect *s)
     if (own != NULL) {
         s->protocol = own->pe.protocol;
         s->port = own->pe.port;
-        s->address_count = ag_contact_addresses(&ag->view, &own->pe, NULL, 0, 0, s->addresses);
+        s->address_count = ag_own_addresses(&ag->view, &own->pe, 0, s->addresses);
         return true;
     }
     if (hs == NULL) {
@@ -121,8 +121,8 @@ static bool learn(struct ag *ag, struct ag_suspect *s)
         struct transport user = hs_user(e);
         s->protocol = user.protocol;
         s->port = user.port;
-        s->address_count = ag_contact_addresses(&ag->view, NULL, user.addresses, user.address_count,
-                                                0, s->addresses);
+        s->address_count =
+            ag_contact_addresses(&ag->view, user.addresses, user.address_count, 0, s->addresses);
     }
     hs_read_end();
     return known;

@@ -34,8 +34,11 @@ static const struct ag_mark *own_of(const struct selection *s, const struct hs_e
 static uint8_t contacts(const struct selection *s, const struct ag_mark *own,
                         const struct hs_element *e, struct ip_address ret[AG_ADDRESSES_MAX])
 {
-    return ag_contact_addresses(s->view, own != NULL ? own->pe : NULL, hs_user(e).addresses,
-                                hs_user(e).address_count, s->query->families, ret);
+    if (own != NULL) {
+        return ag_own_addresses(s->view, own->pe, s->query->families, ret);
+    }
+    return ag_contact_addresses(s->view, hs_user(e).addresses, hs_user(e).address_count,
+                                s->query->families, ret);
 }
 
 static enum fit fits(const struct selection *s, const struct hs_element *e)

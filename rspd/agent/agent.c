@@ -214,7 +214,6 @@ void ag_message(struct ag *ag, uint64_t assoc, const uint8_t *octets, size_t len
         return;
     }
     peer->last_used = now;
-    ag->rx.type = 0;
     enum wire_verdict verdict = asap_decode(octets, len, &ag->rx, &report);
     if (verdict == WIRE_DISCARD) {
         return;

@@ -95,8 +95,7 @@ void en_takeover_without(struct enrp *en, int slot, struct tm_us now)
 {
     for (int i = 0; i < en->top; i++) {
         struct en_peer *target = &en->peers[i];
-        if (!target->used || target->state != ENRP_PEER_ARBITRATED ||
-            (target->waiting & en_bit(slot)) == 0) {
+        if (!target->used || target->state != ENRP_PEER_ARBITRATED) {
             continue;
         }
         target->waiting &= ~en_bit(slot);
@@ -141,8 +140,7 @@ void en_takeover_init(struct enrp *en, int slot, struct tm_us now)
 void en_takeover_ack(struct enrp *en, int slot, struct tm_us now)
 {
     int target = en_peer_find(en, en->rx.target_id);
-    if (target == EN_NOBODY || en->peers[target].state != ENRP_PEER_ARBITRATED ||
-        (en->peers[target].waiting & en_bit(slot)) == 0) {
+    if (target == EN_NOBODY || en->peers[target].state != ENRP_PEER_ARBITRATED) {
         return;
     }
     en->peers[target].waiting &= ~en_bit(slot);

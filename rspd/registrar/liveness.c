@@ -92,7 +92,6 @@ static void forget_reports(struct rg_pe *pe)
         pe->doubt->reporter_count = 0;
         pe->doubt->report_event = 0;
     }
-    pe->by_report = false;
 }
 
 /* What is said against it, with room for so many reporters; NULL: memory is out. */
@@ -228,7 +227,7 @@ void rg_keep_alive_ack(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
         return;
     }
     /* An answer to a report clears the PE, not sooner than one interval after it was accused. */
-    if (pe->by_report && pe->doubt != NULL && pe->doubt->reporter_count > 0 &&
+    if (pe->by_report && pe->doubt != NULL &&
         tm_due(tm_add_ms(pe->doubt->first_report, rg->set.keep_alive_ms), now)) {
         forget_reports(pe);
     }

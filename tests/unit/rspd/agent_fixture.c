@@ -132,6 +132,9 @@ static void pull(struct fx *fx)
     struct action *action;
     fx_check(fx);
     while ((action = outbox_take(&fx->box)) != NULL) {
+        cr_assert(action->kind != ACTION_EVENT || action->event.handle.len > 0 ||
+                      action->event.pe_id == 0,
+                  "a PE of no pool: %s", action->event.text);
         *fx->last = action;
         fx->last = &action->next;
     }

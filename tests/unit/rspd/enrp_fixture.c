@@ -124,6 +124,9 @@ static void pull(struct ex *ex)
     const char *wrong = insides_of_enrp(ex->en);
     cr_assert(wrong == NULL || ex->poked, "%s", wrong);
     while ((action = outbox_take(&ex->box)) != NULL) {
+        cr_assert(action->kind != ACTION_EVENT || action->event.handle.len > 0 ||
+                      action->event.pe_id == 0,
+                  "a PE of no pool: %s", action->event.text);
         *ex->last = action;
         ex->last = &action->next;
     }

@@ -77,7 +77,9 @@ static const char *association(const struct rg *rg, const struct rg_assoc *a, si
     uint32_t n = 0;
     *ways += a->way_count;
     HOLDS(rg_assoc_find(rg, a->id) == a, "an association that is not found");
-    HOLDS(a->way_count == (found ? a->peer_count : 0), "an association nobody finds by address");
+    /* Without memory it has none. */
+    HOLDS(a->way_count == 0 || (found && a->way_count == a->peer_count),
+          "an association nobody finds by address");
     HOLDS(a->peer_count <= RG_PEERS_MAX, "too many addresses");
     HOLDS(a->id == LOCAL_ASSOC || a->malformed <= RG_MALFORMED_MAX, "too much was borne");
     for (const struct rg_sub *sub = a->subs; sub != NULL; sub = sub->assoc_next) {

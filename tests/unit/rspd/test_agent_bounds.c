@@ -374,3 +374,24 @@ Test(agent_bounds, quarantine)
     cr_assert_eq(fx->ag->suspect_count, AG_QUARANTINE_MAX);
     fx_free(fx);
 }
+
+/* An announce that names its transports is not tried at its source's port any more; a list of
+ * addresses takes the place of the last. */
+Test(agent_bounds, what_an_announce_replaces)
+{
+    struct fx *fx = fx_new(NULL);
+    struct ip_address list[] = {fx_ip("10.0.0.7"), fx_ip("10.0.0.8")};
+    const struct transport named = {
+        .protocol = TRANSPORT_SCTP, .port = 4000, .address_count = 2, .addresses = list};
+    announce(fx, 1, "10.0.0.7", 5000, NULL, 0);
+    cr_assert_eq(fx->ag->registrars[0].other_port, ASAP_PORT);
+    announce(fx, 1, "10.0.0.7", 5000, &named, 1);
+    cr_assert_eq(fx->ag->registrars[0].other_port, 0);
+    cr_assert_eq(fx->ag->registrars[0].port, 4000);
+    cr_assert_eq(fx->ag->registrars[0].address_count, 2);
+    cr_assert_eq(ag_static_registrar(fx->ag, list + 1, 1, 4000, fx->now), 0);
+    cr_assert_eq(listed(fx), 1);
+    cr_assert_eq(fx->ag->registrars[0].address_count, 1);
+    cr_assert_eq(fx->ag->registrars[0].addresses[0].octets[3], 8);
+    fx_free(fx);
+}

@@ -393,3 +393,57 @@ Test(agent_cache, why_nothing_fits)
     cr_assert(answer.result == 0 && answer.picks[0].pe_id == 2);
     fx_free(fx);
 }
+
+/* An own element without policy takes the pool's, and stays when the pool is made anew. */
+Test(agent_cache, an_own_element_follows_its_pool)
+{
+    uint64_t assoc;
+    struct fx *fx = with(0, &assoc);
+    int error = 0;
+    struct ag_pe pe = {.handle = pool_handle_of("web"), .protocol = TRANSPORT_SCTP, .port = 80};
+    uint32_t own = ag_pe_add(fx->ag, &pe, fx->now, &error);
+    fx_respond(fx, assoc, ASAP_REGISTRATION_RESPONSE, "web", own, false, -1);
+    cr_assert_eq(element(fx, "web", own).policy.type, POLICY_RR);
+    answer_policy(fx, assoc, (struct policy){.type = POLICY_RAND},
+                  (struct policy){.type = POLICY_RAND});
+    cr_assert_eq(cached(fx), 2);
+    cr_assert_eq(element(fx, "web", own).policy.type, POLICY_RAND);
+    fx_free(fx);
+}
+
+/* What was known of a pool goes when it is made anew with another transport alone, too. */
+Test(agent_cache, a_pool_of_another_transport)
+{
+    uint64_t assoc;
+    struct fx *fx = with(3, &assoc);
+    cr_assert_eq(element(fx, "web", 3).user.protocol, TRANSPORT_TCP);
+    answer_policy(fx, assoc, (struct policy){.type = POLICY_RR},
+                  (struct policy){.type = POLICY_RR});
+    cr_assert_eq(element(fx, "web", 5).user.protocol, TRANSPORT_SCTP);
+    cr_assert_eq(cached(fx), 1);
+    fx_free(fx);
+}
+
+/* All pools, wherever they are in the table. */
+Test(agent_cache, every_pool_is_flushed)
+{
+    uint64_t assoc;
+    struct fx *fx = with(0, &assoc);
+    struct hs_limits limits = {100, 100, 100};
+    struct hs *hs = hs_new(&limits, 1);
+    char name[32];
+    for (int i = 0; i < 100; i++) {
+        struct ag_answer answer;
+        (void)snprintf(name, sizeof(name), "pool %d", i);
+        struct ag_query q = fx_query(name);
+        cr_assert_eq(ag_resolve(fx->ag, &q, 1, fx->now, &answer), 0);
+        fx_answer(fx, assoc, name, 1, 1);
+        ag_resolve_cancel(fx->ag, 1);
+    }
+    cr_assert_eq(cached(fx), 100);
+    ag_local_registrar(fx->ag, 9, hs, fx->now);
+    cr_assert_eq(cached(fx), 0);
+    ag_local_registrar(fx->ag, 0, NULL, fx->now);
+    fx_free(fx);
+    hs_free(hs);
+}

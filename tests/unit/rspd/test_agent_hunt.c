@@ -374,3 +374,21 @@ Test(agent_hunt, what_the_registrar_has_opened_will_do)
     cr_assert(a->assoc == 7 && fx->msg.elements[0].pe_id == id);
     fx_free(fx);
 }
+
+/* Wherever chance begins to look: the only registrar there is is found, and forgotten whole. */
+Test(agent_hunt, the_only_one)
+{
+    struct fx *fx = fx_new(NULL);
+    for (uint32_t i = 1; i <= 300; i++) {
+        fx_announce(fx, i, "10.0.0.1");
+        struct action *connect = fx_next(fx, ACTION_CONNECT);
+        cr_assert_not_null(connect, "round %u", i);
+        ag_assoc_down(fx->ag, connect->assoc, fx->now);
+        fx_drop(fx);
+        ag_registrar_drop(fx->ag, 0);
+        ag_hunt_stop(fx->ag);
+        ag_hunt_start(fx->ag, false, fx->now);
+        fx_drop(fx);
+    }
+    fx_free(fx);
+}

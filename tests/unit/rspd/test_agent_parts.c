@@ -222,7 +222,7 @@ Test(agent_parts, contacts_by_nearness)
             list[n] = fx_ip(NEARNESS[r].element[n]);
         }
         view.home_on_host = NEARNESS[r].home_on_host;
-        uint8_t count = ag_contact_addresses(&view, NULL, list, n, NEARNESS[r].families, got);
+        uint8_t count = ag_contact_addresses(&view, list, n, NEARNESS[r].families, got);
         expect_list(got, count, NEARNESS[r].want, NEARNESS[r].what);
     }
 }
@@ -260,7 +260,7 @@ Test(agent_parts, contacts_of_own_elements)
         for (; rows[r].bound[pe.address_count] != NULL; pe.address_count++) {
             pe.addresses[pe.address_count] = fx_ip(rows[r].bound[pe.address_count]);
         }
-        uint8_t count = ag_contact_addresses(&view, &pe, NULL, 0, rows[r].wanted, got);
+        uint8_t count = ag_own_addresses(&view, &pe, rows[r].wanted, got);
         expect_list(got, count, rows[r].want, rows[r].what);
     }
 }

@@ -467,3 +467,94 @@ Test(enrp_edges, room_for_peers)
     cr_assert_eq(info[1].addresses[0].octets[3], 50);
     ex_free(ex);
 }
+
+/* A registrar that names no addresses is at those it speaks from; its association may change them.
+ */
+Test(enrp_edges, where_a_registrar_is)
+{
+    struct ex *ex = ex_serving(NULL);
+    struct enrp_peer_info info[2];
+    struct ip_address moved[] = {ex_ip(7), ex_ip(8)};
+    ex_up(ex, 1, 1);
+    ex_begin(ex, ENRP_PRESENCE, 1);
+    ex_arrives(ex, 1);
+    cr_assert_eq(enrp_peers(ex->en, info, 2), 1);
+    cr_assert_eq(info[0].address_count, 1);
+    cr_assert_eq(info[0].addresses[0].octets[3], 1);
+    cr_assert_eq(info[0].port, ENRP_PORT);
+    enrp_assoc_up(ex->en, 1, moved, 2, 4711, ex->now);
+    cr_assert_eq(en_assoc_find(ex->en, 1)->count, 2);
+    cr_assert_eq(en_assoc_find(ex->en, 1)->addresses[0].octets[3], 7);
+    ex_free(ex);
+}
+
+/* Nothing is said of one that never was there, and nothing is known of a home without name. */
+Test(enrp_edges, who_never_was)
+{
+    struct ex *ex = ex_serving(NULL);
+    struct ip_address address = ex_ip(3);
+    en_peer_candidate(ex->en, 3, &address, 1, ENRP_PORT, ex->now);
+    ex_drop(ex);
+    ex_pass(ex, 2000);
+    cr_assert_not(ex_knows(ex, 3));
+    cr_assert_null(ex_next(ex, ACTION_EVENT));
+    en_peer_shadow(ex->en, 0, ex->now);
+    en_peer_shadow(ex->en, ME, ex->now);
+    cr_assert_eq(ex->en->top == 0 || !ex->en->peers[0].used, true);
+    en_peer_shadow(ex->en, 4, ex->now);
+    cr_assert_eq(ex_state(ex, 4), ENRP_PEER_INACTIVE);
+    ex_free(ex);
+}
+
+/* A table nobody has asked for is only counted. */
+Test(enrp_edges, a_table_unasked_for)
+{
+    struct ex *ex = ex_serving(NULL);
+    struct enrp_counters before;
+    struct enrp_counters after;
+    ex_peer(ex, 1, 1, 1);
+    enrp_get_counters(ex->en, &before);
+    ex_table(ex, 1, 1, 0, 1, 5, 1);
+    enrp_get_counters(ex->en, &after);
+    cr_assert_eq(after.ignored - before.ignored, 1);
+    cr_assert_null(ex_find(ex, "pool", 5));
+    ex_free(ex);
+}
+
+/* Chance is another with another seed, and the same with the same. */
+Test(enrp_edges, chance_comes_from_the_seed)
+{
+    int64_t due[3];
+    for (int i = 0; i < 3; i++) {
+        struct ex *ex = ex_new(NULL);
+        struct enrp_settings set = ex->en->set;
+        struct enrp *en = enrp_new(&set, NULL, ex->hs, &ex->box, i < 2 ? 5 : 6, ex->now);
+        cr_assert_not_null(en);
+        enrp_start(en, ex->now);
+        due[i] = en->balance_at.us;
+        enrp_free(en);
+        ex_free(ex);
+    }
+    cr_assert_eq(due[0], due[1]);
+    cr_assert_neq(due[0], due[2]);
+}
+
+/* An association of a configured registrar leads to the entry that is known already, the ways to
+ * others stay. */
+Test(enrp_edges, one_entry_is_enough)
+{
+    struct ip_address address = ex_ip(9);
+    struct ex *ex = ex_new(long_lives);
+    cr_assert_eq(enrp_static_peer(ex->en, &address, 1, ENRP_PORT), 0);
+    enrp_start(ex->en, ex->now);
+    uint64_t configured = ex_next(ex, ACTION_CONNECT)->assoc;
+    ex_peer(ex, 1, 1, 1);
+    ex_peer(ex, 2, 2, 2);
+    ex_up(ex, configured, 9);
+    ex_presence(ex, configured, 2, 2, false, 0xffff);
+    ex_drop(ex); /* looks at the insides */
+    cr_assert_eq(en_assoc_find(ex->en, 1)->peer, en_peer_find(ex->en, 1));
+    cr_assert_eq(en_assoc_find(ex->en, configured)->peer, en_peer_find(ex->en, 2));
+    cr_assert(ex->en->peers[en_peer_find(ex->en, 2)].is_static);
+    ex_free(ex);
+}

@@ -35,10 +35,10 @@ static struct ex *in_state(enum enrp_peer_state state, bool owns)
         ex_put(ex, "pool", 5, 1, 0);
     }
     int slot = en_peer_find(ex->en, 1);
-    en_peer_set_state(ex->en, slot, state, ex->now);
     if (state == S_ARB) {
         ex->en->peers[slot].waiting = en_bit(en_peer_find(ex->en, 2));
     }
+    en_peer_set_state(ex->en, slot, state, ex->now);
     ex_drop(ex);
     return ex;
 }

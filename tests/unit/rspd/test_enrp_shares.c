@@ -325,3 +325,61 @@ Test(enrp_shares, leaving_in_steps)
     cr_assert_null(ex_sent(ex, ENRP_LIST_RESPONSE));
     ex_free(ex);
 }
+
+static void balances(struct enrp_settings *set)
+{
+    set->suggestion = ENRP_SUGGEST_BY_LOAD;
+    set->last_heard_ms = 600000;
+}
+
+/* A configured registrar that was never heard of keeps nobody from balancing; one that is being
+ * looked for does. */
+Test(enrp_shares, while_somebody_is_missing)
+{
+    struct ip_address address = ex_ip(9);
+    struct ex *ex = ex_new(balances);
+    cr_assert_eq(enrp_static_peer(ex->en, &address, 1, ENRP_PORT), 0);
+    enrp_start(ex->en, ex->now);
+    ex_pass(ex, 10000);
+    cr_assert_eq(enrp_phase(ex->en), ENRP_OPERATIONAL);
+    ex_peer(ex, 1, 1, 1);
+    ex_peer(ex, 2, 2, 2);
+    for (uint32_t id = 1; id <= 4; id++) {
+        ex_put(ex, "pool", id, ME, 70 + id);
+    }
+    en_peer_set_state(ex->en, en_peer_find(ex->en, 2), ENRP_PEER_PROBED, ex->now);
+    en_balance_due(ex->en, ex->now);
+    cr_assert_eq(ex_count(ex, ENRP_HANDLE_UPDATE), 0);
+    en_peer_set_state(ex->en, en_peer_find(ex->en, 2), ENRP_PEER_ACTIVE, ex->now);
+    en_balance_due(ex->en, ex->now);
+    cr_assert_eq(ex_count(ex, ENRP_HANDLE_UPDATE), 2);
+    ex_free(ex);
+}
+
+/* enrp.md §7: a life that the unit cannot say is the longest one that is not for ever. */
+Test(enrp_shares, long_lives_on_the_wire)
+{
+    static const struct {
+        int64_t life_ms;
+        bool in_seconds;
+        uint32_t told;
+    } table[] = {{-1, false, REGISTRATION_LIFE_INFINITE},
+                 {5000, false, 5000},
+                 {5000, true, 5},
+                 {5001, true, 6},
+                 {0xfffffffe, false, 0xfffffffe},
+                 {0xffffffff, false, 0xfffffffe},
+                 {INT64_C(0x300000000), false, 0xfffffffe}};
+    struct ex *ex = ex_serving(NULL);
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct enrp_entry entry = ex_entry("pool", 1, ME);
+        struct enrp_entry told;
+        ex->en->set.life_in_seconds = table[i].in_seconds;
+        (void)hs_register(ex->hs, entry.handle, &entry.element, table[i].life_ms, 0, ex->now);
+        hs_read_begin();
+        en_entry_of(ex->en, ex_find(ex, "pool", 1), &told);
+        hs_read_end();
+        cr_assert_eq(told.element.registration_life, table[i].told, "row %zu", i);
+    }
+    ex_free(ex);
+}

@@ -284,3 +284,75 @@ Test(adopt, cause_of_a_removal)
     cr_assert_eq(a->event.cause, 0);
     action_free(a);
 }
+
+/* It opens to all addresses of the host, as many as an association takes. */
+Test(adopt, all_addresses_of_a_host)
+{
+    static const uint16_t counts[] = {2, 8, 9};
+    struct ip_address list[9];
+    for (size_t i = 0; i < 9; i++) {
+        list[i] = host_address(20 + (unsigned)i);
+    }
+    quiet();
+    for (uint32_t r = 0; r < 3; r++) {
+        struct pool_element *pe = prepare_pe("web", r + 1, 20);
+        pe->home_id = RG_ID;
+        pe->asap = (struct transport){.protocol = TRANSPORT_SCTP,
+                                      .port = (uint16_t)(6000 + r),
+                                      .address_count = counts[r],
+                                      .addresses = list};
+        hs_read_begin();
+        cr_assert_eq(hs_register(b.hs, pool_handle_of("web"), pe, 300000, 0, b.now), HS_ADDED);
+        rg_suggested(b.rg, hs_find(b.hs, pool_handle_of("web"), r + 1), b.now);
+        hs_read_end();
+        struct action *a = must(next_of(ACTION_CONNECT));
+        cr_assert_eq(a->address_count, r == 0 ? 2 : 8);
+        cr_assert_eq(a->port, 6000 + r);
+        for (uint8_t i = 0; i < a->address_count; i++) {
+            cr_assert(ip_address_equal(&a->addresses[i], &list[i]));
+        }
+        action_free(a);
+    }
+}
+
+/* One that was reported while it was another's is asked to make us its home all the same. */
+Test(adopt, one_that_was_reported_before)
+{
+    quiet();
+    hs_read_begin();
+    const struct hs_element *element = taken_over(7, PE_HOST, 5000, TRANSPORT_SCTP);
+    cr_assert_eq(hs_set_home(b.hs, *element->handle, 7, 0x99, 0), HS_UPDATED);
+    hs_read_end();
+    report_unreachable("web", 7, PU_HOST);
+    cr_assert(told(PE_HOST));
+    acknowledge("web", 7, PE_HOST);
+    drain();
+    hs_read_begin();
+    cr_assert_eq(hs_set_home(b.hs, pool_handle_of("web"), 7, RG_ID, 0), HS_UPDATED);
+    rg_adopt(b.rg, hs_find(b.hs, pool_handle_of("web"), 7), b.now);
+    hs_read_end();
+    rg_timer(b.rg, b.now);
+    cr_assert(told(PE_HOST));
+    cr_assert_eq(b.reply.type, ASAP_ENDPOINT_KEEP_ALIVE);
+    cr_assert_eq(b.reply.flags, ASAP_FLAG);
+}
+
+/* Who never registered here is let go at once; who did is asked, and its reports are void. */
+Test(adopt, what_another_registrar_claims)
+{
+    quiet();
+    hs_read_begin();
+    rg_adopt(b.rg, taken_over(7, PE_HOST, 5000, TRANSPORT_SCTP), tm_add_ms(b.now, 5000));
+    hs_read_end();
+    rg_disowned(b.rg, pool_handle_of("web"), 7, b.now);
+    cr_assert(silent());
+    cr_assert_null(rg_pe_find(b.rg, pool_handle_of("web"), 7));
+    join("web", 8, PE_HOST);
+    report_unreachable("web", 8, PU_HOST);
+    acknowledge("web", 8, PE_HOST);
+    drain();
+    rg_disowned(b.rg, pool_handle_of("web"), 8, b.now);
+    cr_assert(told(PE_HOST));
+    cr_assert_eq(b.reply.flags, ASAP_FLAG);
+    cr_assert_eq(rg_pe_find(b.rg, pool_handle_of("web"), 8)->doubt->reporter_count, 0);
+}

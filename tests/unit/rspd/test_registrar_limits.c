@@ -2,6 +2,8 @@
 /* What one host may cost the registrar (security.md §6.3). */
 #include "registrar_fixture.h"
 
+#include "rspd/registrar/rg_internal.h"
+
 static void open_limited(void)
 {
     open_bench();
@@ -193,4 +195,43 @@ Test(limits, when_a_flood_is_one)
     b.now = tm_add_ms(b.now, 1);
     open_assoc(12, 7);
     cr_assert_not(refused());
+}
+
+/* Who is cut off loses its other associations with the next message there. */
+Test(limits, all_associations_of_a_flood)
+{
+    open_assoc(10, 7);
+    open_assoc(11, 7);
+    drain();
+    for (unsigned i = 0; i < 800; i++) {
+        resolve("none", 10, 1, false);
+    }
+    cr_assert(refused());
+    cr_assert_not_null(rg_assoc_find(b.rg, 11));
+    cr_assert_eq(answers(11, 1), 0);
+    cr_assert_null(rg_assoc_find(b.rg, 11));
+    b.now = tm_add_ms(b.now, 10000);
+    open_assoc(12, 7);
+    cr_assert_eq(answers(12, 1), 1);
+}
+
+/* Those who have nothing here are forgotten when there are too many, the others are not. */
+Test(limits, who_is_remembered)
+{
+    open_assoc(10, 1);
+    for (unsigned i = 0; i < 4200; i++) {
+        struct ip_address a = {.family = IP_V4, .octets = {10, 1, (uint8_t)(i >> 8), (uint8_t)i}};
+        rg_assoc_up(b.rg, 100 + i, &a, 1, 5000, b.now);
+        if (i > 1) {
+            rg_assoc_down(b.rg, 100 + i, b.now);
+        }
+    }
+    drain();
+    cr_assert_lt(b.rg->principals.count, 300);
+    uint32_t most = b.set.host_assocs;
+    for (unsigned k = 0; k < most; k++) {
+        struct ip_address a = {.family = IP_V4, .octets = {10, 1, 0, 1}};
+        rg_assoc_up(b.rg, 9000 + k, &a, 1, 5000, b.now);
+    }
+    cr_assert(refused(), "the one it has still counts");
 }

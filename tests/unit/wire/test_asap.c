@@ -321,6 +321,10 @@ Test(asap, missing_fields_are_not_encoded)
             msg.has_pe_id = false;
             cr_assert_eq(asap_encode(&msg, again, sizeof(again)), -EINVAL, "%s", vectors[i].name);
         }
+        if (msg.type == ASAP_REGISTRATION) {
+            msg.elements[0].pe_id = 0;
+            cr_assert_eq(asap_encode(&msg, again, sizeof(again)), -EINVAL, "%s", vectors[i].name);
+        }
         if (msg.has_server_id) {
             msg.has_server_id = false;
             cr_assert_eq(asap_encode(&msg, again, sizeof(again)), -EINVAL, "%s", vectors[i].name);

@@ -194,6 +194,8 @@ Test(enrp, table)
     cr_assert(pool_handle_equal(msg.entries[0].handle, pool_handle_of("DaytimePool")));
     cr_assert_eq(msg.entries[0].element.pe_id, 0xcafebabe);
     cr_assert_eq(enrp_entry_size(&msg.entries[0]), 0x54 - 12);
+    msg.entries[0].handle.len = 0;
+    cr_assert_eq(enrp_entry_size(&msg.entries[0]), 0, "it cannot be written");
     decode_ok(TABLE_LAST);
     cr_assert_eq(msg.entry_count, 0);
     decode_ok(TABLE_REJECTED);

@@ -138,6 +138,50 @@ Test(local, wrong_lengths_give_the_fallback)
     }
 }
 
+/* Sizes at their edge: the longest handle and policy are values, what is longer is none. */
+Test(local, the_longest_values)
+{
+    struct lp_writer w;
+    uint8_t big[POOL_HANDLE_MAX] = {0};
+    struct pool_handle handle;
+    struct policy policy;
+    static const struct {
+        uint16_t len;
+        bool handle, policy;
+    } table[] = {{POOL_HANDLE_MAX, true, false},
+                 {4 + 4 * POLICY_WORDS_MAX, true, true},
+                 {8 + 4 * POLICY_WORDS_MAX, true, false},
+                 {4, true, true}};
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        lp_begin(&w, octets, sizeof(octets), LP_STATUS, 1);
+        lp_put_octets(&w, LP_T_TEXT, big, table[i].len);
+        struct lp_message msg = parsed(&w, lp_finish(&w));
+        struct lp_each it;
+        cr_assert(lp_find(&msg, LP_T_TEXT, &it));
+        cr_assert_eq(lp_handle(&it, &handle), table[i].handle, "row %zu", i);
+        cr_assert_eq(lp_policy(&it, &policy), table[i].policy, "row %zu", i);
+    }
+}
+
+/* Nesting that was not begun there is an error, and nothing beyond the header is written. */
+Test(local, nesting_out_of_place)
+{
+    struct lp_writer w;
+    uint8_t buffer[LP_HEADER_LEN + 8];
+    memset(buffer, 0xee, sizeof(buffer));
+    lp_begin(&w, buffer, sizeof(buffer), LP_STATUS, 1);
+    cr_assert_eq(buffer[LP_HEADER_LEN], 0xee);
+    lp_unnest(&w, w.used - 3);
+    cr_assert(w.err);
+    lp_begin(&w, buffer, sizeof(buffer), LP_STATUS, 1);
+    lp_unnest(&w, w.used + 1);
+    cr_assert(w.err);
+    lp_begin(&w, buffer, sizeof(buffer), LP_STATUS, 1);
+    size_t mark = lp_nest(&w, LP_T_PE);
+    lp_unnest(&w, mark);
+    cr_assert_not(w.err);
+}
+
 Test(local, an_address_without_family_is_left_out)
 {
     struct lp_writer w;
@@ -165,6 +209,7 @@ Test(local, strings_are_cut_and_cleaned)
     cr_assert(lp_find(&msg, LP_T_NAME, &it));
     cr_assert_str_eq(lp_str(&it, out, sizeof(out)), "12345");
     cr_assert_str_eq(lp_str(&it, out, 1), "");
+    cr_assert_str_eq(lp_str(&it, out, 7), "12345");
     out[0] = 'x';
     (void)lp_str(&it, out, 0);
     cr_assert_eq(out[0], 'x');

@@ -327,6 +327,13 @@ Test(params, many_causes)
     cr_assert_not(wire_get_causes(&d, &tlv, causes, &count));
     struct wcur w = wcur_of(out, sizeof(out));
     cr_assert_eq(wire_put_causes(&w, causes, ASAP_CAUSES_MAX + 1), -EINVAL);
+    cr_assert_eq(wcur_used(&w), 0);
+    for (size_t i = 0; i < ASAP_CAUSES_MAX; i++) {
+        causes[i] = (struct asap_cause){.code = (uint16_t)(i + 1)};
+    }
+    cr_assert_eq(wire_put_causes(&w, causes, ASAP_CAUSES_MAX), 0);
+    assert_out(&w, "000c0024 00010004 00020004 00030004 00040004 00050004 00060004 00070004 "
+                   "00080004");
     cr_assert_eq(wire_put_causes(&w, causes, 0), -EINVAL);
 }
 
