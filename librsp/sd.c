@@ -106,6 +106,25 @@ static void prepare(void)
     (void)pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }
 
+/*
+ * Many a system call ends a thread that is cancelled, and it would take the mutex with it: whoever
+ * holds the mutex cannot be cancelled, whoever waits without it can.
+ */
+static void lock(struct sd *sd)
+{
+    int before;
+    (void)pthread_mutex_lock(&sd->mutex);
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    sd->cancel_state = before;
+}
+
+static void unlock(struct sd *sd)
+{
+    int before = sd->cancel_state;
+    (void)pthread_mutex_unlock(&sd->mutex);
+    (void)pthread_setcancelstate(before, NULL);
+}
+
 struct sd *sd_new(enum sd_kind kind, int *ret_error)
 {
     (void)pthread_once(&once, prepare);
@@ -122,7 +141,7 @@ struct sd *sd_new(enum sd_kind kind, int *ret_error)
     atomic_store(&sd->refs, 2); /* the table's and the caller's */
     (void)pthread_mutex_init(&sd->mutex, NULL);
     (void)pthread_mutex_init(&sd->receiver, NULL);
-    (void)pthread_mutex_lock(&sd->mutex);
+    lock(sd);
     (void)pthread_mutex_lock(lock_of(fd));
     struct sd **at = slot(fd, true);
     if (at != NULL) {
@@ -130,7 +149,7 @@ struct sd *sd_new(enum sd_kind kind, int *ret_error)
     }
     (void)pthread_mutex_unlock(lock_of(fd));
     if (at == NULL) {
-        (void)pthread_mutex_unlock(&sd->mutex);
+        unlock(sd);
         (void)pthread_mutex_destroy(&sd->mutex);
         (void)pthread_mutex_destroy(&sd->receiver);
         (void)close(fd);
@@ -155,7 +174,7 @@ struct sd *sd_get(int fd)
     if (sd == NULL) {
         return NULL;
     }
-    (void)pthread_mutex_lock(&sd->mutex);
+    lock(sd);
     if (sd->closed) {
         sd_put(sd);
         return NULL;
@@ -174,9 +193,14 @@ static void unref(struct sd *sd)
     }
 }
 
+static void wait_cancelled(void *sd)
+{
+    unref((struct sd *)sd);
+}
+
 void sd_put(struct sd *sd)
 {
-    (void)pthread_mutex_unlock(&sd->mutex);
+    unlock(sd);
     unref(sd);
 }
 
@@ -239,7 +263,7 @@ int sd_default_timeout(const struct sd *sd, int msg_flags)
 /** After a wait without the lock. */
 static int woken(struct sd *sd, int n, int error, struct tm_us deadline)
 {
-    (void)pthread_mutex_lock(&sd->mutex);
+    lock(sd);
     if (sd->closed) {
         return -EBADF;
     }
@@ -249,6 +273,17 @@ static int woken(struct sd *sd, int n, int error, struct tm_us deadline)
     return n == 0 && tm_due(deadline, now_us()) ? -EAGAIN : 0;
 }
 
+/** poll() without the mutex; a thread that is cancelled in it lets go of the sd. */
+static int poll_unlocked(struct sd *sd, struct pollfd *fds, unsigned count, int timeout)
+{
+    int n;
+    unlock(sd);
+    pthread_cleanup_push(wait_cancelled, sd);
+    n = poll(fds, count, timeout);
+    pthread_cleanup_pop(0);
+    return n;
+}
+
 int sd_wait(struct sd *sd, struct tm_us deadline)
 {
     int timeout = time_left_ms(deadline, -1);
@@ -256,8 +291,7 @@ int sd_wait(struct sd *sd, struct tm_us deadline)
         return -EAGAIN;
     }
     struct pollfd p = {.fd = sd->fd, .events = POLLIN};
-    (void)pthread_mutex_unlock(&sd->mutex);
-    int n = poll(&p, 1, timeout);
+    int n = poll_unlocked(sd, &p, 1, timeout);
     return woken(sd, n, errno, deadline);
 }
 
@@ -267,8 +301,7 @@ int sd_wait_fds(struct sd *sd, struct pollfd *fds, unsigned count, struct tm_us 
     if (timeout == 0) {
         return -EAGAIN;
     }
-    (void)pthread_mutex_unlock(&sd->mutex);
-    int n = poll(fds, count, timeout);
+    int n = poll_unlocked(sd, fds, count, timeout);
     return woken(sd, n, errno, deadline);
 }
 
@@ -290,7 +323,7 @@ static void receive_cancelled(void *arg)
     struct waiter *w = (struct waiter *)arg;
     (void)pthread_mutex_unlock(&w->sd->receiver);
     channel_wait_drop(&w->wait);
-    (void)pthread_mutex_lock(&w->sd->mutex);
+    lock(w->sd);
     w->sd->receiving &= w->connection != w->sd->connections;
     sd_put(w->sd);
 }
@@ -305,12 +338,12 @@ ssize_t sd_receive(struct sd *sd, struct channel *ch, void *buffer, size_t size,
     }
     sd->receiving = true;
     (void)pthread_mutex_lock(&sd->receiver);
-    (void)pthread_mutex_unlock(&sd->mutex);
+    unlock(sd);
     pthread_cleanup_push(receive_cancelled, &w);
     channel_wait(&w.wait);
     pthread_cleanup_pop(0);
     (void)pthread_mutex_unlock(&sd->receiver);
-    (void)pthread_mutex_lock(&sd->mutex);
+    lock(sd);
     if (w.connection != sd->connections) {
         channel_wait_drop(&w.wait);
         return sd->closed ? -EBADF : 0;
@@ -322,10 +355,10 @@ ssize_t sd_receive(struct sd *sd, struct channel *ch, void *buffer, size_t size,
 int sd_await_receiver(struct sd *sd)
 {
     sd->shared = true;
-    (void)pthread_mutex_unlock(&sd->mutex);
+    unlock(sd);
     (void)pthread_mutex_lock(&sd->receiver);
     (void)pthread_mutex_unlock(&sd->receiver);
-    (void)pthread_mutex_lock(&sd->mutex);
+    lock(sd);
     return sd->closed ? -EBADF : 0;
 }
 

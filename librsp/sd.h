@@ -68,6 +68,7 @@ struct sd {
     atomic_uint refs;
     bool closed;
     pthread_mutex_t mutex;
+    int cancel_state; /* of the thread that holds it, before */
     enum sd_kind kind;
     int domain, type, protocol;
     bool ready_on; /* the always readable eventfd is in the set */

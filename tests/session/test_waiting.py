@@ -11,4 +11,4 @@ def test_what_ends_a_wait(world):
     host.start_rspd()
     result = host.run(WAIT, "waits", timeout=120)
     assert result.returncode == 0, result.stdout
-    assert result.stdout == "12 held\n"
+    assert result.stdout == "13 held\n"

@@ -10,12 +10,14 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
@@ -121,10 +123,23 @@ static void start(struct receiver *r, int sd)
     NEED(pthread_create(&r->thread, NULL, receive, r) == 0);
 }
 
-/** Until the thread waits in a system call: recvfrom() for a moment, then poll(). */
+static void until_messages(struct receiver *r, struct receiver *other, long count)
+{
+    int64_t deadline = now_ms() + 20000;
+    while (atomic_load(&r->messages) + (other != NULL ? atomic_load(&other->messages) : 0) <
+           count) {
+        NEED(now_ms() < deadline);
+        (void)poll(NULL, 0, 1);
+    }
+}
+
+/**
+ * Until the thread waits in a system call: recvfrom() for a moment, then poll(). Who comes too late
+ * to see the former has it wait anew.
+ */
 static void until_in(struct receiver *r, long number)
 {
-    int64_t deadline = now_ms() + 10000;
+    int64_t deadline = now_ms() + 20000;
     for (;;) {
         char path[64];
         long in = -1;
@@ -139,17 +154,12 @@ static void until_in(struct receiver *r, long number)
         if (in == number) {
             return;
         }
+        if (in == SYS_poll && number == SYS_recvfrom) {
+            long before = atomic_load(&r->messages);
+            NEED(rsp_send(r->sd, "e", 1, 0) == 1);
+            until_messages(r, NULL, before + 1);
+        }
         NEED(now_ms() < deadline);
-    }
-}
-
-static void until_messages(struct receiver *r, struct receiver *other, long count)
-{
-    int64_t deadline = now_ms() + 20000;
-    while (atomic_load(&r->messages) + (other != NULL ? atomic_load(&other->messages) : 0) <
-           count) {
-        NEED(now_ms() < deadline);
-        (void)poll(NULL, 0, 1);
     }
 }
 
@@ -215,6 +225,33 @@ static void another_ends_it(void)
     }
 }
 
+static void *look(void *arg)
+{
+    char octets[4];
+    for (;;) {
+        pthread_testcancel();
+        (void)rsp_recv(*(int *)arg, octets, sizeof(octets), MSG_DONTWAIT);
+    }
+    return NULL;
+}
+
+/** A thread that does not wait is cancelled wherever it is, and the session is as it was. */
+static void cancelled_while_looking(void)
+{
+    char octets[4];
+    int sd = session();
+    for (int i = 0; i < 50; i++) {
+        pthread_t thread;
+        NEED(pthread_create(&thread, NULL, look, &sd) == 0);
+        (void)sched_yield();
+        NEED(pthread_cancel(thread) == 0 && pthread_join(thread, NULL) == 0);
+    }
+    NEED(rsp_send(sd, "e", 1, 0) == 1);
+    NEED(rsp_recv(sd, octets, sizeof(octets), 0) == 1);
+    NEED(rsp_close(sd) == 0);
+    held++;
+}
+
 /** Messages that the kernel does not take at once go out while the other thread waits. */
 static void another_sends(void)
 {
@@ -266,11 +303,13 @@ int main(int argc, char **argv)
     pid_t child = fork();
     NEED(child >= 0);
     if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         serve(ready[1]);
     }
     NEED(read(ready[0], &octet, 1) == 1);
     alone();
     another_ends_it();
+    cancelled_while_looking();
     another_sends();
     two_receive();
     (void)kill(child, SIGKILL);
