@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Messages over kernel SCTP, one-to-one sockets (RFC 6458 section 4). */
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/sctp.h>
 #include <string.h>
@@ -175,6 +176,26 @@ int sctp_bind_more(int fd, const struct sockaddr *addrs, int count)
     return 0;
 }
 
+/**
+ * The kernel takes a message that fits the send buffer, and a part of one not at all: makes room
+ * for it as far as the system allows (net.core.wmem_max, twice of which is had; no bound for root).
+ * Whether there is more room than before.
+ */
+static bool make_room(int fd, size_t len)
+{
+    int before = 0;
+    int after = 0;
+    socklen_t size = sizeof(before);
+    int wanted = len < INT_MAX / 4 ? (int)len : INT_MAX / 4;
+    if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &before, &size) != 0 ||
+        (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &wanted, sizeof(wanted)) != 0 &&
+         setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &wanted, sizeof(wanted)) != 0)) {
+        return false;
+    }
+    size = sizeof(after);
+    return getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &after, &size) == 0 && after > before;
+}
+
 int sctp_send_message(struct channel *ch, const void *data, size_t len, uint32_t ppid_n16,
                       uint16_t stream, uint32_t ttl_ms, bool unordered)
 {
@@ -199,7 +220,7 @@ int sctp_send_message(struct channel *ch, const void *data, size_t len, uint32_t
         if (sendmsg(ch->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) {
             return 0;
         }
-        if (errno != EINTR) {
+        if (errno != EINTR && (errno != EMSGSIZE || !make_room(ch->fd, len))) {
             return errno == ENOMEM || errno == ENOBUFS ? -EAGAIN : -errno;
         }
     }

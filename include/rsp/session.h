@@ -369,8 +369,9 @@ int rsp_has_cookie(int sd);
  * Send a message.
  *
  * The message is taken whole or not at all. On a user's session without a server the call waits for
- * one. Over SCTP a message is no longer than the kernel's send buffer (net.core.wmem_default), over
- * TCP RSP_SO_MESSAGE_MAX alone counts.
+ * one. Over SCTP a message is no longer than the kernel's send buffer, which is made larger as far
+ * as the system allows it: for root without bound, else to twice net.core.wmem_max. Over TCP
+ * RSP_SO_MESSAGE_MAX alone counts.
  * @param sd         a session socket
  * @param data       the message; NULL with size 0 and RSP_SEND_EOF or RSP_SEND_ABORT
  * @param size       its length, 1 to RSP_SO_MESSAGE_MAX

@@ -101,29 +101,102 @@ static void mapped_descriptors(void)
     CHECK(write(STDERR_FILENO, "", 0) == 0);
 }
 
-static void notifications(void)
+/** What needs no daemon of the functions with tags: the list is read, the descriptor is none. */
+static void tags(void)
+{
+    struct TagItem more[] = {
+        {TAG_RspSession_ConnectTimeout, 1000}, {TAG_PoolElement_Identifier, 7}, {TAG_DONE, 0}};
+    struct TagItem list[] = {
+        {TAG_IGNORE, 0}, {TAG_SKIP, 1}, {TAG_USER + 1, 1}, {TAG_MORE, (tagdata_t)more}};
+    const unsigned char *pool = (const unsigned char *)"pool";
+    CHECK(rsp_connect_tags(999, pool, 4, 0, list) == -1 && errno == EBADF);
+    CHECK(rsp_forcefailover_tags(999, FFF_NONE, 0, list) == -1 && errno == EBADF);
+    CHECK(rsp_register_tags(999, pool, 4, NULL, 30000, 0, list) == -1 && errno == EBADF);
+    CHECK(rsp_deregister_tags(999, 0, NULL) == -1 && errno == EBADF);
+    CHECK(rsp_accept_tags(999, 0, NULL) == -1 && errno == EBADF);
+}
+
+/** There is no daemon, and each function says so. */
+static void basic_mode(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(7009)};
+    struct rsp_addrinfo info = {.ai_family = AF_INET,
+                                .ai_socktype = SOCK_STREAM,
+                                .ai_protocol = IPPROTO_TCP,
+                                .ai_addrlen = sizeof(at),
+                                .ai_addrs = 1,
+                                .ai_addr = (struct sockaddr *)&at};
+    struct rsp_loadinfo load = {.rli_policy = PPT_ROUNDROBIN};
+    struct rsp_addrinfo *found = NULL;
+    const unsigned char *pool = (const unsigned char *)"pool";
+    CHECK(rsp_pe_registration(pool, 4, &info, &load, 30000, 0) != 0);
+    CHECK(rsp_pe_registration_tags(pool, 4, &info, &load, 30000, 0, NULL) != 0);
+    CHECK(rsp_pe_deregistration(pool, 4, 7, 0) != 0);
+    CHECK(rsp_pe_deregistration_tags(pool, 4, 7, 0, NULL) != 0);
+    CHECK(rsp_pe_failure(pool, 4, 7) != 0 && rsp_pe_failure_tags(pool, 4, 7, NULL) != 0);
+    CHECK(rsp_getaddrinfo(pool, 4, &found, 1, 0) < 0 && found == NULL);
+    CHECK(rsp_getaddrinfo_tags(pool, 4, &found, 1, 0, NULL) < 0 && found == NULL);
+    rsp_freeaddrinfo(found);
+    CHECK(rsp_getpolicybyname(rsp_getpolicybytype(PPT_ROUNDROBIN)) == PPT_ROUNDROBIN);
+}
+
+/** Descriptors that are not sessions are the system's. */
+static void system_sockets(void)
+{
+    int ends[2];
+    int type = 0;
+    int size = 4096;
+    socklen_t len = sizeof(type);
+    char octet = 0;
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+    CHECK(rsp_getsockopt(ends[0], SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM);
+    CHECK(rsp_setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) == 0);
+    CHECK(rsp_send(ends[0], "x", 1, 0) == 1);
+    CHECK(rsp_recv(ends[1], &octet, 1, 0) == 1 && octet == 'x');
+    CHECK(close(ends[0]) == 0 && close(ends[1]) == 0);
+}
+
+static void says(union rserpool_notification *n, unsigned type, const char *expected)
 {
     char text[256] = "";
-    union rserpool_notification n;
     FILE *out = fmemopen(text, sizeof(text), "w");
     CHECK(out != NULL);
-    memset(&n, 0, sizeof(n));
-    n.rn_failover.rf_type = RSERPOOL_FAILOVER;
-    n.rn_failover.rf_state = RSERPOOL_FAILOVER_NECESSARY;
-    n.rn_failover.rf_session = 1;
+    n->rn_header.rn_type = (uint16_t)type;
     if (out != NULL) {
-        rsp_print_notification(&n, out);
+        rsp_print_notification(n, out);
         (void)fclose(out);
     }
-    CHECK(strcmp(text, "RSERPOOL_FAILOVER for session 1, state=RSERPOOL_FAILOVER_NECESSARY, "
-                       "cookie=no") == 0);
+    CHECK(strcmp(text, expected) == 0);
+}
+
+static void notifications(void)
+{
+    union rserpool_notification n;
+    memset(&n, 0, sizeof(n));
+    n.rn_failover.rf_state = RSERPOOL_FAILOVER_NECESSARY;
+    n.rn_failover.rf_session = 1;
+    says(&n, RSERPOOL_FAILOVER,
+         "RSERPOOL_FAILOVER for session 1, state=RSERPOOL_FAILOVER_NECESSARY, cookie=no");
+    memset(&n, 0, sizeof(n));
+    n.rn_session_change.rsc_session = 2;
+    n.rn_session_change.rsc_state = RSERPOOL_SESSION_ADD;
+    says(&n, RSERPOOL_SESSION_CHANGE,
+         "RSERPOOL_SESSION_CHANGE for session 2, state=RSERPOOL_SESSION_ADD");
+    memset(&n, 0, sizeof(n));
+    n.rn_shutdown_event.rse_session = 3;
+    says(&n, RSERPOOL_SHUTDOWN_EVENT, "RSERPOOL_SHUTDOWN_EVENT for session 3");
+    says(&n, 77, "notification of type 77");
 }
 
 int main(void)
 {
+    CHECK(setenv("RSP_SOCKET", "/nonexistent/rspd.sock", 1) == 0);
     options();
     wrong_descriptors();
+    tags();
+    basic_mode();
     mapped_descriptors();
+    system_sockets();
     notifications();
     rsp_cleanup();
     CHECK(rsp_socket(0, SOCK_STREAM, IPPROTO_SCTP) == -1 && errno == EACCES);

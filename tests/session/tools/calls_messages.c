@@ -44,10 +44,6 @@ void sizes(void)
     CHECK_IS(pthread_create(&thread, NULL, echo, &server), 0);
     int sd = use(SOCK_STREAM);
     for (unsigned i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
-        if (protocol == IPPROTO_SCTP && lengths[i] > SCTP_MOST) {
-            CHECK_FAILS(rsp_send(sd, out, lengths[i] * 4, 0), EMSGSIZE);
-            break;
-        }
         struct rsp_sndrcvinfo info = {.rinfo_ppid = 0};
         int flags = 0;
         uint16_t stream = (uint16_t)(i % 4);
