@@ -128,10 +128,13 @@ struct rserpool_session_parameters {
 #define RSP_SO_NOTIFICATIONS   2 /* bits (1 << type); default: all on SOCK_SEQPACKET, none else */
 #define RSP_SO_ATTEMPT_TIMEOUT 3 /* ms for one server to accept a connection; 1000 */
 #define RSP_SO_CONNECT_TIMEOUT 4 /* ms for rsp_connect() and rsp_forcefailover(); 5000 */
-#define RSP_SO_DETECTION_TIME  5 /* ms after which a silent host is given up; 2000 */
-#define RSP_SO_RETRY_MIN       6 /* ms before the pool is asked again, doubled … ; 50 */
-#define RSP_SO_RETRY_MAX       7 /* … up to this; 2000 */
-#define RSP_SO_GIVE_UP         8 /* ms without any server until the session fails; 0: never */
+#define RSP_SO_DETECTION_TIME                                                                      \
+    5                      /* ms after which a silent host is given up; 2000. Over TCP also who    \
+                              reads nothing for so long while more waits for him than the network  \
+                              has room for */
+#define RSP_SO_RETRY_MIN 6 /* ms before the pool is asked again, doubled … ; 50 */
+#define RSP_SO_RETRY_MAX 7 /* … up to this; 2000 */
+#define RSP_SO_GIVE_UP   8 /* ms without any server until the session fails; 0: never */
 #define RSP_SO_REPLAY                                                                              \
     9                         /* bytes of what was sent since the last cookie that are kept and    \
                                  sent again to the next server; default 1 MiB on SOCK_STREAM, 0    \
