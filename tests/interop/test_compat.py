@@ -91,6 +91,17 @@ def test_no_function_of_the_interface_is_missing():
     assert len(theirs) == 51
 
 
+def test_abidiff_finds_nothing_among_the_names_of_the_interface(tmp_path):
+    """abidiff -w with a list of the names it is to look at; of another library it misses them all."""
+    names = sorted(name for name in symbols(THEIR_LIBRARY, "defined") if name.startswith("rsp_"))
+    listed = tmp_path / "names"
+    listed.write_text("[abi_whitelist]\n" + "".join(f"  {name}\n" for name in names))
+    assert run("abidiff", "-w", listed, THEIR_LIBRARY, OUR_LIBRARY) == ""
+    other = subprocess.run(["abidiff", "-w", listed, THEIR_LIBRARY, DEBIANS_PROGRAMS[-1]],
+                           capture_output=True, text=True, timeout=120)
+    assert f"{len(names)} Removed function symbols" in other.stdout
+
+
 def test_debians_binaries_find_all_they_need():
     """Of what they import from rsplib's library, nothing is outside the interface."""
     for program in DEBIANS_PROGRAMS:
