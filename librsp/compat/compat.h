@@ -35,7 +35,8 @@ enum compat_kind compat_remove(int fd);
 /** The lowest descriptor of a kind; -1: none. */
 int compat_first(enum compat_kind kind);
 
-/** "Failover necessary" is owed: a session that librsp has never had a server for has none. */
+/** "Failover necessary" is owed: librsp has never had a server for the session, and so lost none.
+ */
 void compat_owe_failover(int fd, bool owed);
 bool compat_owes_failover(int fd);
 

@@ -54,7 +54,8 @@ COMPAT_PUBLIC ssize_t rsp_write(int sd, const char *data, size_t size)
 /* --- in -----------------------------------------------------------------------------------------
  */
 
-/** "Failover necessary", where librsp has never had a server and so has lost none. */
+/** "Failover necessary", where librsp knows of none: it has never had a server, or it was told the
+ * end. */
 static ssize_t give_owed(int sd, void *buffer, size_t size, struct rsp_sndrcvinfo *info,
                          int *msg_flags)
 {
@@ -88,6 +89,11 @@ COMPAT_PUBLIC ssize_t rsp_recvmsg(int sd, void *buffer, size_t size, struct rsp_
     int flags = *msg_flags & MSG_DONTWAIT;
     memset(info, 0, sizeof(*info));
     ssize_t n = rspcore_recvmsg(sd, buffer, size, info, &flags, compat_timeout(timeout));
+    if (n == 0 && rspcore_has_cookie(sd) >= 0) {
+        /* A user's session does not end here when its server ends it: another one may go on. */
+        compat_owe_failover(sd, true);
+        return give_owed(sd, buffer, size, info, msg_flags);
+    }
     if (n >= 0) {
         *msg_flags |= flags;
     }

@@ -2,87 +2,13 @@
 """I-6: Debian's binaries on our librsplib.so.3, each against every mixture of libraries and
 registrars, with the serving element killed in the middle. Which library a process has is read from
 its maps; what it gets must be what it gets on rsplib's library, byte for byte."""
-import itertools
 import re
 import subprocess
 
 import pytest
 
 import rsp
-import rsplib
-
-OURS = rsp.BUILD / "librsp" / "compat" / "librsplib.so.3"
-SIDES = ("theirs", "ours")
-
-
-def mixtures(*slice_):
-    """(library, registrar, peer); those outside the slice are for the full run."""
-    return [pytest.param(*mixture, id="-".join(mixture),
-                         marks=() if mixture in slice_ else pytest.mark.full)
-            for mixture in itertools.product(SIDES, repeat=3)]
-
-
-def check_library(process, side):
-    maps = rsp.pathlib.Path(f"/proc/{process.pid}/maps").read_text()
-    loaded = {line.split()[-1] for line in maps.splitlines() if "librsplib.so.3" in line}
-    ours = {path for path in loaded if path.startswith(str(OURS.parent))}
-    assert len(loaded) == 1, loaded
-    assert bool(ours) == (side == "ours"), loaded
-
-
-class Scope:
-    """One mixture: a registrar, a host for users, a host for elements."""
-
-    def __init__(self, link, library, registrar, peer):
-        self.link = link
-        self.sides = {"user": library, "element": peer}
-        if registrar == "ours":
-            self.registrar = link.registrar()
-        else:
-            self.registrar = link.host(11)
-            rsplib.registrar(self.registrar, 1)
-        self.registrar_side = registrar
-        self.hosts = {}
-        for role, number in (("user", 2), ("element", 3)):
-            if self.sides[role] == "ours":
-                host = link.host(number)
-                config = host.dir / "rspd.conf"
-                config.write_text("[Pool *]\nCookies=unsealed\n")
-                host.start_rspd("--config", config, registrar="no", interfaces="eth0")
-            else:
-                host = link.host(number + 10)
-            self.hosts[role] = host
-
-    def _environment(self, role):
-        ours = self.sides[role] == "ours"
-        return {"LD_LIBRARY_PATH": str(OURS.parent)} if ours else {}
-
-    def serve(self, *options, count=2):
-        """Elements of one service, by id in the form the clients print it."""
-        elements = {}
-        for number in range(0xa1, 0xa1 + count):
-            process = self.hosts["element"].start(
-                "rspserver", f"-identifier=0x{number:08x}", *rsplib.QUIET, *options,
-                name=f"rspserver-{number:x}", env=self._environment("element"))
-            elements[f"{number:08x}"] = process
-        rsp.wait_until(lambda: all(self._registered(pe) for pe in elements), 40, "the elements")
-        for process in elements.values():
-            check_library(process, self.sides["element"])
-        return elements
-
-    def _registered(self, pe):
-        if self.registrar_side == "ours":
-            return any(found["pe_id"] == f"0x{pe}" for found in self.registrar.pes())
-        return f"${pe}" in rsplib.dump(self.registrar)
-
-    def use(self, program, *options, **keywords):
-        process = self.hosts["user"].start(
-            "stdbuf", "-o0", program, *rsplib.QUIET, *options, name=program,
-            env=self._environment("user"), **keywords)
-        rsp.wait_until(lambda: "librsplib" in
-                       rsp.pathlib.Path(f"/proc/{process.pid}/maps").read_text(), 20, "its start")
-        check_library(process, self.sides["user"])
-        return process
+from dropin import Scope, mixtures
 
 
 def answers(client):
@@ -135,3 +61,87 @@ def test_terminal_and_echo(link, library, registrar, peer):
     send_lines(terminal, second)
     assert re.findall(r"from PE \$([0-9a-f]{8})> ", terminal.output())[-1] == other
     assert [line.encode() for line in echoed(terminal)] == first + second
+
+
+# --- work that is done elsewhere when its element is killed ---------------------------------------
+
+@pytest.mark.parametrize("library,registrar,peer", mixtures())
+def test_scripting(link, library, registrar, peer):
+    """A work package that runs for some seconds is begun anew by the other element."""
+    scope = Scope(link, library, registrar, peer, element_hosts=2)
+    elements = scope.serve("-scripting")
+    here = scope.user.dir
+    (here / "ssrun").write_text("#!/bin/sh\nsleep 2\nrev my-input.data >$1\n")
+    (here / "ssrun").chmod(0o755)
+    (here / "my-input.data").write_text("a line\n" * 3000)
+    packed = scope.user.run("tar", "czf", "in.tar.gz", "ssrun", "my-input.data")
+    assert packed.returncode == 0, packed.stderr
+    client = scope.use("scriptingclient", f"-input={here}/in.tar.gz", f"-output={here}/out",
+                       "-retrydelay=100", "-runid=test")
+    rsp.wait_until(lambda: "is processing" in client.output(), 40, "work at the first element")
+    elements[scope.asked()].kill()
+    assert client.wait(90) == 0, client.output()
+    assert client.output().count("is processing") == 2
+    assert (here / "out").read_text() == "enil a\n" * 3000
+
+
+@pytest.mark.parametrize("library,registrar,peer", mixtures())
+def test_calculation(link, library, registrar, peer):
+    """Jobs in their order; the one that was interrupted is completed by the other element."""
+    scope = Scope(link, library, registrar, peer, element_hosts=2)
+    elements = scope.serve("-calcapp", "-capcapacity=1000000", "-capcookiemaxtime=0.2")
+    client = scope.use("calcappclient", "-jobsize=4000000", "-jobinterval=1", "-object=o",
+                       f"-vector={scope.user.dir}/v", f"-scalar={scope.user.dir}/s")
+    rsp.wait_until(lambda: "Job #1 accepted" in client.output(), 40, "a job accepted")
+    elements[scope.asked()].kill()
+    rsp.wait_until(lambda: "Job #3 completed" in client.output(), 90, "three jobs completed")
+    done = [int(n) for n in re.findall(r"^Job #(\d+) completed", client.output(), re.MULTILINE)]
+    assert done == list(range(1, len(done) + 1))
+    requested = re.findall(r"^Request for job #(\d+) \(job size (\S+)\)", client.output(),
+                           re.MULTILINE)
+    completed = re.findall(r"^Job #(\d+) completed:\n.*\n   JobSize +=  ?(\S+)", client.output(),
+                           re.MULTILINE)
+    assert completed == list(dict(requested).items())[:len(completed)]
+
+
+# --- services that end a session themselves, or never answer ------------------------------------------
+
+@pytest.mark.parametrize("library,registrar,peer", mixtures())
+def test_daytime(link, library, registrar, peer):
+    """An element that ends each session itself: the terminal goes from one to the other; after a
+    kill all answers are of the one that is left."""
+    scope = Scope(link, library, registrar, peer)
+    elements = scope.serve("-daytime")
+    terminal = scope.use("rspterminal", "-poolhandle=DaytimePool", stdin=subprocess.PIPE)
+
+    def served():
+        """The elements whose answers were whole; there is nothing else."""
+        found = re.findall(r"from PE \$([0-9a-f]{8})> (.*?)\x1b\[0m", terminal.output())
+        assert all(re.fullmatch(r"[A-Z][a-z]+, \d\d-[A-Z][a-z]+-\d{4} \d\d:\d\d:\d\d\.\d{6}", text)
+                   for _, text in found), found
+        return [pe for pe, _ in found]
+    rsp.wait_until(lambda: set(served()) == set(elements), 40, "answers of both")
+    gone = min(elements)
+    elements.pop(gone).kill()
+    before = len(served())
+    rsp.wait_until(lambda: len(served()) >= before + 8 and gone not in served()[-5:], 60,
+                   "answers of the other one")
+
+
+@pytest.mark.parametrize("library,registrar,peer", mixtures())
+def test_discard(link, library, registrar, peer):
+    """Nothing comes back, and every octet goes there; the session goes on elsewhere all the same."""
+    scope = Scope(link, library, registrar, peer, element_hosts=2)
+    elements = scope.serve("-discard")
+    terminal = scope.use("rspterminal", "-poolhandle=DiscardPool", stdin=subprocess.PIPE)
+
+    def say(line):
+        terminal.popen.stdin.write(line)
+        terminal.popen.stdin.flush()
+        rsp.wait_until(lambda: any(line == m.octets for m in scope.messages()), 40, "the line")
+        return scope.asked()
+    first = say(b"a line\n")
+    elements.pop(first).kill()
+    rsp.wait_until(lambda: "FAILOVER_COMPLETE" in terminal.output(), 40, "the failover")
+    assert say(b"another line\n") in elements
+    assert echoed(terminal) == []
