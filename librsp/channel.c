@@ -122,6 +122,9 @@ int channel_connected(struct channel *ch)
     if (error == 0 && ch->protocol == TRANSPORT_TCP && fcntl(ch->fd, F_SETFL, 0) != 0) {
         error = errno; /* channel_wait() is to wait; all others say MSG_DONTWAIT */
     }
+    if (error == 0 && ch->protocol == TRANSPORT_SCTP) {
+        sctp_bear_lost_paths(ch->fd);
+    }
     return error != 0 ? -error : 1;
 }
 

@@ -16,6 +16,19 @@
 
 #define CHANNEL_WAIT_MS 20 /* the bound of a wait in the kernel's recv() */
 
+/*
+ * How kernel SCTP finds out that a host is silent, in some two seconds: one heartbeat after the
+ * other, each after the interval and 0.5 to 1.5 RTO, until one more than SCTP_ASSOC_MAX_RXT in a
+ * row had no answer; under traffic in half the time. With 500 ms for RTO's maximum and for the
+ * interval it takes 3.2 s now and then, when the host vanishes while its answer is awaited.
+ */
+#define SCTP_RTO_INITIAL_MS 200
+#define SCTP_RTO_MIN_MS     100
+#define SCTP_RTO_MAX_MS     200
+#define SCTP_HEARTBEAT_MS   250
+#define SCTP_PATH_MAX_RXT   2
+#define SCTP_ASSOC_MAX_RXT  3
+
 /** How a connection is made and watched. */
 struct channel_setup {
     int domain; /* AF_INET, AF_INET6; 0: either */
@@ -148,6 +161,8 @@ bool tcp_ready(const struct channel *ch);
 /** Whether the kernel has SCTP. */
 bool sctp_available(void);
 int sctp_tune(int fd, const struct channel_setup *setup);
+/** A new association over several paths outlives the loss of all but one of them. */
+void sctp_bear_lost_paths(int fd);
 /** The values in force on a connection, as far as they can be read. */
 void sctp_parameters(int fd, struct rserpool_session_parameters *ret);
 int sctp_connect_to(int fd, const struct lp_pe *pe);

@@ -11,15 +11,8 @@
 #include "librsp/channel.h"
 #include "librsp/control.h"
 
-/* A peer that is silent for about two seconds is given up (transport.md 2.6). */
-#define RTO_INITIAL_MS 500
-#define RTO_MIN_MS     100
-#define RTO_MAX_MS     500
-#define HEARTBEAT_MS   500
-#define PATH_MAX_RXT   2
-#define ASSOC_MAX_RXT  3
-#define INIT_ATTEMPTS  3
-#define STREAMS        16
+#define INIT_ATTEMPTS 3
+#define STREAMS       16
 
 bool sctp_available(void)
 {
@@ -46,22 +39,58 @@ static uint32_t or_default(uint32_t value, uint32_t fallback)
 
 static int tune_timers(int fd, const struct channel_setup *setup)
 {
-    /* The times above give two seconds; another detection time stretches them all. */
+    /* The defaults give two seconds; another detection time stretches them all. */
     uint32_t scale = setup->detection_ms;
     struct sctp_rtoinfo rto = {
-        .srto_initial = or_default(setup->sctp.sp_rto_initial, RTO_INITIAL_MS * scale / 2000),
-        .srto_min = or_default(setup->sctp.sp_rto_min, RTO_MIN_MS * scale / 2000),
-        .srto_max = or_default(setup->sctp.sp_rto_max, RTO_MAX_MS * scale / 2000)};
+        .srto_initial = or_default(setup->sctp.sp_rto_initial, SCTP_RTO_INITIAL_MS * scale / 2000),
+        .srto_min = or_default(setup->sctp.sp_rto_min, SCTP_RTO_MIN_MS * scale / 2000),
+        .srto_max = or_default(setup->sctp.sp_rto_max, SCTP_RTO_MAX_MS * scale / 2000)};
     struct sctp_assocparams assoc = {
-        .sasoc_asocmaxrxt = (uint16_t)or_default(setup->sctp.sp_assoc_max_rxt, ASSOC_MAX_RXT)};
+        .sasoc_asocmaxrxt = (uint16_t)or_default(setup->sctp.sp_assoc_max_rxt, SCTP_ASSOC_MAX_RXT)};
     struct sctp_paddrparams path;
     memset(&path, 0, sizeof(path));
     path.spp_flags = SPP_HB_ENABLE;
-    path.spp_hbinterval = or_default(setup->sctp.sp_hbinterval, HEARTBEAT_MS * scale / 2000);
-    path.spp_pathmaxrxt = (uint16_t)or_default(setup->sctp.sp_path_max_rxt, PATH_MAX_RXT);
+    path.spp_hbinterval = or_default(setup->sctp.sp_hbinterval, SCTP_HEARTBEAT_MS * scale / 2000);
+    path.spp_pathmaxrxt = (uint16_t)or_default(setup->sctp.sp_path_max_rxt, SCTP_PATH_MAX_RXT);
     int r = set(fd, SCTP_RTOINFO, &rto, sizeof(rto));
     r = r == 0 ? set(fd, SCTP_ASSOCINFO, &assoc, sizeof(assoc)) : r;
     return r == 0 ? set(fd, SCTP_PEER_ADDR_PARAMS, &path, sizeof(path)) : r;
+}
+
+static int get(int fd, int name, void *value, size_t size)
+{
+    socklen_t len = (socklen_t)size;
+    memset(value, 0, size);
+    return getsockopt(fd, IPPROTO_SCTP, name, value, &len) == 0 ? 0 : -errno;
+}
+
+/*
+ * While one of two paths is down its heartbeats are lost; the other's answers come between them,
+ * but not after each. So many losses are borne as take each path down: for a host that has gone
+ * this is no longer, as all its paths lose heartbeats. What a program has asked for stays as it is.
+ */
+void sctp_bear_lost_paths(int fd)
+{
+    struct sctp_assocparams assoc;
+    struct sctp_paddrparams path;
+    if (get(fd, SCTP_ASSOCINFO, &assoc, sizeof(assoc)) != 0 ||
+        get(fd, SCTP_PEER_ADDR_PARAMS, &path, sizeof(path)) != 0) {
+        return;
+    }
+    uint16_t paths = assoc.sasoc_number_peer_destinations;
+    uint16_t each = path.spp_pathmaxrxt;
+    if (paths < 2 || assoc.sasoc_asocmaxrxt != SCTP_ASSOC_MAX_RXT || each == 0) {
+        return;
+    }
+    struct sctp_assocparams wanted = {.sasoc_asocmaxrxt = (uint16_t)(paths * (each + 1))};
+    struct sctp_paddrparams limit;
+    memset(&limit, 0, sizeof(limit));
+    /* The kernel takes no more than the paths' limits together: they are higher for a moment. */
+    limit.spp_pathmaxrxt = (uint16_t)(each + 1);
+    (void)set(fd, SCTP_PEER_ADDR_PARAMS, &limit, sizeof(limit));
+    (void)set(fd, SCTP_ASSOCINFO, &wanted, sizeof(wanted));
+    limit.spp_pathmaxrxt = each;
+    (void)set(fd, SCTP_PEER_ADDR_PARAMS, &limit, sizeof(limit));
 }
 
 int sctp_tune(int fd, const struct channel_setup *setup)
@@ -80,7 +109,11 @@ int sctp_tune(int fd, const struct channel_setup *setup)
     if (r == 0) {
         (void)set(fd, SCTP_I_WANT_MAPPED_V4_ADDR, &off, sizeof(off)); /* IPv6 sockets only */
     }
-    return r == 0 ? tune_timers(fd, setup) : r;
+    r = r == 0 ? tune_timers(fd, setup) : r;
+    if (r == 0) {
+        sctp_bear_lost_paths(fd); /* does nothing before there is an association */
+    }
+    return r;
 }
 
 void sctp_parameters(int fd, struct rserpool_session_parameters *ret)
@@ -88,21 +121,17 @@ void sctp_parameters(int fd, struct rserpool_session_parameters *ret)
     struct sctp_rtoinfo rto;
     struct sctp_assocparams assoc;
     struct sctp_paddrparams path;
-    socklen_t len = sizeof(rto);
-    memset(&rto, 0, sizeof(rto));
-    memset(&assoc, 0, sizeof(assoc));
-    memset(&path, 0, sizeof(path));
-    if (getsockopt(fd, IPPROTO_SCTP, SCTP_RTOINFO, &rto, &len) == 0) {
+    if (get(fd, SCTP_RTOINFO, &rto, sizeof(rto)) == 0) {
         ret->sp_rto_initial = rto.srto_initial;
         ret->sp_rto_min = rto.srto_min;
         ret->sp_rto_max = rto.srto_max;
     }
-    len = sizeof(assoc);
-    if (getsockopt(fd, IPPROTO_SCTP, SCTP_ASSOCINFO, &assoc, &len) == 0) {
+    /* With several paths it is more than was asked for: see sctp_bear_lost_paths(). */
+    if (get(fd, SCTP_ASSOCINFO, &assoc, sizeof(assoc)) == 0 &&
+        assoc.sasoc_number_peer_destinations < 2) {
         ret->sp_assoc_max_rxt = assoc.sasoc_asocmaxrxt;
     }
-    len = sizeof(path);
-    if (getsockopt(fd, IPPROTO_SCTP, SCTP_PEER_ADDR_PARAMS, &path, &len) == 0) {
+    if (get(fd, SCTP_PEER_ADDR_PARAMS, &path, sizeof(path)) == 0) {
         ret->sp_path_max_rxt = path.spp_pathmaxrxt;
         ret->sp_hbinterval = path.spp_hbinterval;
     }

@@ -206,20 +206,21 @@ RSP_PUBLIC int rsp_update_session_parameters(int fd, struct rserpool_session_par
     merge(p, parameters);
     if (parameters->sp_rto_max != 0 || parameters->sp_assoc_max_rxt != 0 ||
         parameters->sp_hbinterval != 0) {
-        /* What the values amount to: one heartbeat, then so many retransmissions at the slowest. */
-        uint64_t rto = p->sp_rto_max != 0 ? p->sp_rto_max : 500;
-        uint64_t rxt = p->sp_assoc_max_rxt != 0 ? p->sp_assoc_max_rxt : 3;
-        uint64_t ms = (p->sp_hbinterval != 0 ? p->sp_hbinterval : 500) + rto * rxt;
+        /* What the values amount to: so many heartbeats; the defaults give the default. */
+        uint64_t rto = p->sp_rto_max != 0 ? p->sp_rto_max : SCTP_RTO_MAX_MS;
+        uint64_t rxt = p->sp_assoc_max_rxt != 0 ? p->sp_assoc_max_rxt : SCTP_ASSOC_MAX_RXT;
+        uint64_t heartbeat = p->sp_hbinterval != 0 ? p->sp_hbinterval : SCTP_HEARTBEAT_MS;
+        uint64_t ms = (heartbeat + rto + rto / 4) * (rxt + 1);
         sd->opt.detection_ms = ms < 200 ? 200 : ms < 3600000 ? (int)ms : 3600000;
     }
     int system = system_fd(sd);
     struct channel_setup setup = sd_setup(sd);
-    struct rserpool_session_parameters now = {.sp_rto_initial = 500,
-                                              .sp_rto_min = 100,
-                                              .sp_rto_max = 500,
-                                              .sp_assoc_max_rxt = 3,
-                                              .sp_path_max_rxt = 2,
-                                              .sp_hbinterval = 500};
+    struct rserpool_session_parameters now = {.sp_rto_initial = SCTP_RTO_INITIAL_MS,
+                                              .sp_rto_min = SCTP_RTO_MIN_MS,
+                                              .sp_rto_max = SCTP_RTO_MAX_MS,
+                                              .sp_assoc_max_rxt = SCTP_ASSOC_MAX_RXT,
+                                              .sp_path_max_rxt = SCTP_PATH_MAX_RXT,
+                                              .sp_hbinterval = SCTP_HEARTBEAT_MS};
     merge(&now, p);
     int r = 0;
     if (system >= 0) {

@@ -285,8 +285,11 @@ int rsp_setsockopt(int sd, int level, int name, const void *value, socklen_t len
 /**
  * Set and read how a session's connections are monitored.
  *
- * Over SCTP the values are the association's; over TCP the time after which a silent host is given
- * up is worked out of them. They apply to the present connection and to later ones.
+ * Over SCTP the values are the association's, of which one with several paths bears more losses
+ * unless sp_assoc_max_rxt says otherwise; over TCP the time after which a silent host is given up
+ * is worked out of them. They apply to the present connection and to later ones. Where answers of
+ * the network itself take longer than 200 ms, a longer RSP_SO_DETECTION_TIME or sp_rto_max saves
+ * retransmissions.
  * @param sd         a session socket
  * @param parameters 0: keep; the values in force are written back
  * @return 0, or -1 with errno: EBADF, EINVAL

@@ -203,7 +203,7 @@ static void parameters_of(int sd)
     p = (struct rserpool_session_parameters){
         .sp_hbinterval = 700, .sp_rto_max = 400, .sp_assoc_max_rxt = 2};
     CHECK_IS(rsp_update_session_parameters(sd, &p), 0);
-    CHECK_IS(get(sd, RSP_SO_DETECTION_TIME), 700 + 2 * 400);
+    CHECK_IS(get(sd, RSP_SO_DETECTION_TIME), (700 + 400 + 100) * 3);
     p = (struct rserpool_session_parameters){.sp_hbinterval = 0};
     CHECK_IS(rsp_update_session_parameters(sd, &p), 0);
     CHECK_IS(p.sp_hbinterval, 700);
