@@ -558,3 +558,66 @@ Test(enrp_edges, one_entry_is_enough)
     cr_assert(ex->en->peers[en_peer_find(ex->en, 2)].is_static);
     ex_free(ex);
 }
+
+/* All addresses a registrar names are known, as far as its association has them; one that was only
+ * told of is tried at all of them, and one of no address is not. */
+Test(enrp_edges, all_addresses_of_a_registrar)
+{
+    struct ex *ex = ex_serving(NULL);
+    struct enrp_peer_info info[2];
+    struct ip_address list[] = {ex_ip(1), ex_ip(2), ex_ip(3)};
+    enrp_assoc_up(ex->en, 1, list, 2, ENRP_PORT, ex->now);
+    struct enrp_message *m = ex_begin(ex, ENRP_PRESENCE, 1);
+    m->server_count = 1;
+    m->servers[0] = (struct enrp_server){
+        .id = 1,
+        .transport = {
+            .protocol = TRANSPORT_SCTP, .port = 4711, .address_count = 3, .addresses = list}};
+    ex_arrives(ex, 1);
+    cr_assert_eq(enrp_peers(ex->en, info, 2), 1);
+    cr_assert_eq(info[0].address_count, 2);
+    cr_assert(ip_address_equal(&info[0].addresses[1], &list[1]));
+    cr_assert_eq(info[0].port, 4711);
+    ex_drop(ex);
+    en_peer_candidate(ex->en, 9, list, 0, ENRP_PORT, ex->now);
+    en_peer_candidate(ex->en, 9, list, 1, 0, ex->now);
+    cr_assert_eq(connects(ex), 0);
+    en_peer_candidate(ex->en, 9, list, 3, ENRP_PORT, ex->now);
+    struct action *action = ex_next(ex, ACTION_CONNECT);
+    cr_assert_not_null(action);
+    cr_assert_eq(action->address_count, 3);
+    cr_assert(ip_address_equal(&action->addresses[2], &list[2]));
+    ex_free(ex);
+}
+
+/* Nobody need listen to what happens. */
+Test(enrp_edges, without_hooks)
+{
+    struct ex *ex = ex_serving(long_lives);
+    ex->en->hooks = (struct enrp_hooks){0};
+    ex->en->set.suggestion = ENRP_SUGGEST_BY_ID;
+    ex_peer(ex, 1, 1, 1);
+    ex_peer(ex, 2, 2, 2);
+    struct enrp_entry entry = ex_entry("pool", 5, 1);
+    entry.element.policy = (struct policy){.type = POLICY_RR};
+    ex_update(ex, 1, 1, ENRP_ADD_PE, &entry, true);
+    cr_assert_not_null(ex_find(ex, "pool", 5));
+    ex_put(ex, "pool", 6, ME, 77);
+    entry = ex_entry("pool", 6, 1);
+    ex_update(ex, 1, 1, ENRP_ADD_PE, &entry, false);
+    cr_assert_eq(ex_find(ex, "pool", 6)->home_id, 1);
+    ex_put(ex, "pool", 7, ME, 77);
+    hs_read_begin();
+    enrp_registered(ex->en, ex_find(ex, "pool", 7), ex->now);
+    hs_read_end();
+    ex_takeover(ex, 2, ENRP_TAKEOVER_SERVER, 2, ME);
+    ex_takeover(ex, 2, ENRP_TAKEOVER_SERVER, 2, 1);
+    cr_assert_eq(ex_find(ex, "pool", 5)->home_id, 2);
+    entry = ex_entry("pool", 5, 2);
+    ex_update(ex, 2, 2, ENRP_DEL_PE, &entry, false);
+    cr_assert_null(ex_find(ex, "pool", 5));
+    enrp_leave(ex->en, ex->now);
+    ex_pass(ex, 60000);
+    cr_assert_eq(enrp_phase(ex->en), ENRP_LEFT);
+    ex_free(ex);
+}

@@ -383,3 +383,44 @@ Test(enrp_shares, long_lives_on_the_wire)
     }
     ex_free(ex);
 }
+
+static void by_id(struct enrp_settings *set)
+{
+    set->suggestion = ENRP_SUGGEST_BY_ID;
+    set->last_heard_ms = 600000;
+}
+
+/* Only what another host has registered is offered, and only while we serve. */
+Test(enrp_shares, what_is_not_offered)
+{
+    struct ex *ex = ex_serving(by_id);
+    ex_peer(ex, 1, 0xffff0000, 1);
+    ex_put(ex, "pool", 1, ME, 77);
+    ex_put(ex, "pool", 2, ME, LOCAL_ASSOC);
+    ex_put(ex, "pool", 3, ME, 0);
+    for (uint32_t id = 1; id <= 3; id++) {
+        hs_read_begin();
+        en_suggest(ex->en, ex_find(ex, "pool", id), ex->now);
+        hs_read_end();
+        cr_assert_eq(ex_count(ex, ENRP_HANDLE_UPDATE), id == 1 ? 1 : 0, "%u", id);
+    }
+    enrp_leave(ex->en, ex->now);
+    ex_drop(ex);
+    hs_read_begin();
+    en_suggest(ex->en, ex_find(ex, "pool", 1), ex->now);
+    hs_read_end();
+    cr_assert_eq(ex_count(ex, ENRP_HANDLE_UPDATE), 0);
+    ex_free(ex);
+}
+
+/* enrp.md §10.3: taken for dead, we ask what stands by us, the first at once. */
+Test(enrp_shares, the_first_is_asked_at_once)
+{
+    struct ex *ex = ex_serving(NULL);
+    ex_peer(ex, 1, 1, 1);
+    ex_put(ex, "pool", 1, ME, 77);
+    ex_takeover(ex, 1, ENRP_TAKEOVER_SERVER, 1, ME);
+    cr_assert_eq(ex->adopted, 1);
+    cr_assert_eq(ex->adopted_at.us, ex->now.us);
+    ex_free(ex);
+}

@@ -139,6 +139,7 @@ Test(adopt, grace_after_an_offer)
         rg_offered(b.rg, LOCAL_ASSOC, b.now);
         b.now = tm_add_ms(b.now, 4999 + late);
         rg_assoc_down(b.rg, PE_HOST, b.now);
+        cr_assert_null(rg_assoc_find(b.rg, PE_HOST));
         cr_assert_eq(registered("web", 7), late == 0);
         pass_ms(999);
         cr_assert_eq(registered("web", 7), late == 0);

@@ -606,3 +606,38 @@ Test(bounds, weights_are_news)
         drain();
     }
 }
+
+/* One address in common is enough, wherever in the lists it stands: to be the same host, and for
+ * the element itself to leave. */
+Test(bounds, any_address_in_common)
+{
+    struct ip_address first[] = {host_address(11), host_address(12)};
+    struct ip_address second[] = {host_address(13), host_address(12)};
+    rg_assoc_up(b.rg, 50, first, 2, 5000, b.now);
+    rg_assoc_up(b.rg, 51, second, 2, 5000, b.now);
+    drain();
+    for (int i = 0; i < 2; i++) {
+        struct pool_element *pe = prepare_pe("web", 7, 11);
+        pe->user.protocol = TRANSPORT_SCTP;
+        pe->user.addresses = i == 0 ? first : second;
+        pe->user.address_count = 2;
+        say(i == 0 ? 50 : 51);
+        expect_response(i == 0 ? 50 : 51, ASAP_REGISTRATION_RESPONSE, 0);
+    }
+    leave("web", 7, 50);
+    expect_response(50, ASAP_DEREGISTRATION_RESPONSE, 0);
+    cr_assert(!registered("web", 7));
+}
+
+/* Who leaves without saying which element is told what is wrong with that, by an ERROR. */
+Test(bounds, a_malformed_request_of_nobody)
+{
+    prepare(ASAP_HANDLE_RESOLUTION, "web"); /* a pool handle and nothing else */
+    int len = asap_encode(&b.msg, b.octets, sizeof(b.octets));
+    cr_assert_gt(len, 0);
+    b.octets[0] = ASAP_DEREGISTRATION;
+    rg_message(b.rg, PE_HOST, b.octets, (size_t)len, b.now);
+    while (told(PE_HOST)) {
+        cr_assert_eq(b.reply.type, ASAP_ERROR);
+    }
+}
