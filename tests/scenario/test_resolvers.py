@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import pathlib
 import socket
 import struct
 import subprocess
@@ -137,6 +138,18 @@ def test_gone_while_lent(agent):
     clients = int(agent.ctl("status")["clients"])
     deaf.socket.close()
     rsp.wait_until(lambda: int(agent.ctl("status")["clients"]) < clients, 5, "the end of one")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("setting, threads", [
+    ("3", 3), ("1", 1), ("0", max(1, len(os.sched_getaffinity(0)) - 1))])
+def test_as_many_threads_as_set(world, setting, threads):
+    """0, the default: one less than there are processors, at least one."""
+    host = world.host("a")
+    host.start_rspd("--set", f"Daemon.ResolverThreads={setting}")
+    names = [path.read_text().strip()
+             for path in pathlib.Path(f"/proc/{host.daemon.pid}/task").glob("*/comm")]
+    assert names.count("rspd-resolver") == threads, names
 
 
 def p99_us(host):

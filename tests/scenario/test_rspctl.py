@@ -121,6 +121,64 @@ def test_wait_returns_when_the_pool_is_there(host):
     assert waiting.wait() == 0
 
 
+LISTENERS = """
+import signal, socket, sys
+held = [socket.create_server(('0.0.0.0', 9000 + n)) for n in range(int(sys.argv[1]))]
+print('listening', flush=True)
+signal.pause()
+"""
+VALUES = {"weight": "weight 3", "priority": "priority 3", "load": "load 25.0 %",
+          "degradation": "degradation 25.0 %", "dpf": "dpf 25.0 %"}
+
+
+@pytest.mark.full
+def test_every_policy_is_taken_as_it_is_listed(world):
+    """`rspctl policies` lists what --policy takes: an element of each comes to the registrar with
+    all its parameters, and can be resolved."""
+    host = world.host("a", "10.52.0.1")
+    host.start_rspd(interfaces="eth0")
+    policies = validated(host.rspctl("policies", "--json").stdout)["policies"]
+    assert len(policies) == 16
+    table = host.rspctl("policies").stdout
+    program = host.start(rsp.PYTHON, "-c", LISTENERS, len(policies), name="listeners")
+    rsp.wait_until(lambda: "listening" in program.output(), 10, "the listeners")
+    for n, policy in enumerate(policies):
+        assert policy["written_as"] in table and policy["title"] in table
+        result = host.rspctl("register", f"p{n}", "--port", 9000 + n, "--policy",
+                             policy["written_as"])
+        assert result.returncode == 0, result.stderr
+        host.wait_pes(f"p{n}", 1)
+        assert [pe["port"] for pe in host.ctl("resolve", f"p{n}")["pes"]] == [9000 + n]
+    had = {pool["handle"]: pool["elements"][0]["policy"] for pool in host.ctl("dump")["pools"]}
+    for n, policy in enumerate(policies):
+        # A load is measured, not believed.
+        given = [VALUES[value] for value in policy["values"] if value in VALUES and value != "load"]
+        assert had.get(f"p{n}", "").startswith(policy["title"]), (had, policy)
+        assert all(text in had[f"p{n}"] for text in given), (had, given)
+
+
+POLICY_ERRORS = [
+    ("wwr", 'unknown policy "wwr"; there are rr, wrr, rand, wrand, prio, lu, lud, plu, rlu, rplu, '
+            'rlud, plud, rplud, wrand-dpf, lu-dpf, lud-dpf'),
+    ("lud:weight=3", 'policy lud has no parameter "weight"; it has load, degradation'),
+    ("rr:weight=3", 'policy rr has no parameters, but "weight" is given'),
+    ("lud:degradation=5", 'degradation of policy lud wants a percentage such as 25%, not "5"'),
+    ("lud:degradation=101%",
+     'degradation of policy lud wants a percentage such as 25%, not "101%"'),
+    ("wrr:weight=x", 'weight of policy wrr wants a whole number up to 4294967295, not "x"'),
+    ("lu-dpf:distance=3", "distance of policy lu-dpf is measured and cannot be given")]
+
+
+def test_a_policy_s_error_says_what_is_wrong(world):
+    host = world.host("a")
+    for policy, wrong in POLICY_ERRORS:
+        for command in (["register", "web", "--port", "80"], ["run", "--pool", "web"]):
+            end = ["--", "true"] if command[0] == "run" else []
+            result = host.rspctl(*command, "--policy", policy, *end)
+            assert result.returncode == (125 if end else 2)
+            assert result.stderr == f'rspctl: --policy "{policy}": {wrong} - see "rspctl policies"\n'
+
+
 @pytest.mark.guest
 def test_register_adopts_and_deregister_releases(agent):
     """A server that was started without the shim, in both modes."""
