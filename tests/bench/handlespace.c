@@ -67,18 +67,30 @@ struct bench_entry *bench_array(struct hs *hs, uint32_t n)
     return array;
 }
 
-double bench_rate(bench_fn fn, void *ctx, int64_t ns)
+int64_t bench_cpu_ns(clockid_t clock)
 {
-    int64_t begin = now_ns();
+    struct timespec ts;
+    NEED(clock_gettime(clock, &ts) == 0);
+    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+double bench_rate_by(clockid_t clock, bench_fn fn, void *ctx, int64_t ns)
+{
+    int64_t begin = bench_cpu_ns(clock);
     int64_t end = begin + ns;
     int64_t now = begin;
     uint64_t done = 0;
     for (uint32_t batch = 1; now < end; batch = batch < 256 ? batch * 2 : batch) {
         fn(ctx, batch);
         done += batch;
-        now = now_ns();
+        now = bench_cpu_ns(clock);
     }
     return (double)done * 1e9 / (double)(now - begin);
+}
+
+double bench_rate(bench_fn fn, void *ctx, int64_t ns)
+{
+    return bench_rate_by(CLOCK_PROCESS_CPUTIME_ID, fn, ctx, ns);
 }
 
 void bench_select(void *ctx, uint32_t count)
@@ -125,7 +137,8 @@ int main(int argc, char **argv)
         void (*run)(const struct effort *effort);
     } parts[] = {{"select", bench_selection}, {"writer", bench_beside_writer},
                  {"readers", bench_readers},  {"register", bench_registration},
-                 {"growth", bench_growth},    {"memory", bench_memory}};
+                 {"growth", bench_growth},    {"pools", bench_pools},
+                 {"memory", bench_memory}};
     struct effort effort = {.n = 100000, .ns = 200000000, .rounds = 5};
     int at = 1;
     if (at < argc && strcmp(argv[at], "-s") == 0) {
@@ -143,7 +156,7 @@ int main(int argc, char **argv)
     hs_thread_unregister();
     if (!known) {
         fprintf(stderr, "usage: bench-handlespace [-s] [select|writer|readers|register|growth|"
-                        "memory]\n");
+                        "pools|memory]\n");
         return 2;
     }
     return 0;

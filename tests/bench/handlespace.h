@@ -39,8 +39,15 @@ uint32_t bench_id(uint32_t i);
 
 /** What is measured: `count` operations. */
 typedef void (*bench_fn)(void *ctx, uint32_t count);
-/** Operations per second, for about `ns`. */
+/**
+ * Operations per second of the processor's time, for about `ns` of it: what else the machine does
+ * is not counted, what the operation leaves to liburcu's thread is.
+ */
 double bench_rate(bench_fn fn, void *ctx, int64_t ns);
+/** The same by another clock: CLOCK_THREAD_CPUTIME_ID where other threads have work of their own.
+ */
+double bench_rate_by(clockid_t clock, bench_fn fn, void *ctx, int64_t ns);
+int64_t bench_cpu_ns(clockid_t clock);
 
 /** Selects one element, again and again. */
 void bench_select(void *ctx, uint32_t count);
@@ -65,6 +72,12 @@ struct naive {
 };
 void naive_init(struct naive *naive, uint32_t policy, uint32_t size);
 void naive_put(struct naive *naive, uint32_t id, uint32_t value);
+/** Makes one of `n` elements, as bench_pool() does of ours. */
+void naive_fill(struct naive *naive, uint32_t policy, uint32_t n);
+/** Looks an element up, which must be there. */
+void naive_find(struct naive *naive, uint32_t id);
+/** Takes it out and in again with another value. */
+void naive_update(struct naive *naive, uint32_t id, uint32_t value);
 void naive_select(void *naive, uint32_t count);
 void naive_done(struct naive *naive);
 
@@ -77,6 +90,7 @@ void bench_beside_writer(const struct effort *effort);
 void bench_readers(const struct effort *effort);
 void bench_registration(const struct effort *effort);
 void bench_growth(const struct effort *effort);
+void bench_pools(const struct effort *effort);
 void bench_memory(const struct effort *effort);
 
 /** Rounds of a figure, and what it is compared with. */
@@ -89,6 +103,7 @@ static inline void row_best(struct row *best, struct row next)
     best->baseline = next.baseline > best->baseline ? next.baseline : best->baseline;
     best->naive = next.naive > best->naive ? next.naive : best->naive;
 }
+/** Target 0: none is set. */
 void row_print(const char *name, const char *unit, const char *what, const char *baseline_what,
                double target, struct row row);
 

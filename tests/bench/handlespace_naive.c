@@ -58,6 +58,44 @@ void naive_put(struct naive *naive, uint32_t id, uint32_t value)
     (void)pthread_mutex_unlock(&naive->lock);
 }
 
+void naive_fill(struct naive *naive, uint32_t policy, uint32_t n)
+{
+    naive_init(naive, policy, n);
+    for (uint32_t i = 0; i < n; i++) {
+        /* In the order of the keys, else a million would take hours. */
+        naive_put(naive, bench_id(i), (uint32_t)((uint64_t)UINT32_MAX * i / n));
+    }
+}
+
+static uint32_t index_of(const struct naive *naive, uint32_t id)
+{
+    uint32_t i = 0;
+    while (naive->at[i].id != id) {
+        i++;
+    }
+    return i;
+}
+
+void naive_find(struct naive *naive, uint32_t id)
+{
+    (void)pthread_mutex_lock(&naive->lock);
+    bench_sink += index_of(naive, id);
+    (void)pthread_mutex_unlock(&naive->lock);
+}
+
+void naive_update(struct naive *naive, uint32_t id, uint32_t value)
+{
+    (void)pthread_mutex_lock(&naive->lock);
+    uint32_t i = index_of(naive, id);
+    struct naive_entry e = naive->at[i];
+    naive->n--;
+    memmove(naive->at + i, naive->at + i + 1, (naive->n - i) * sizeof(e));
+    e.key = naive->policy->word_count > 0 ? value : 0;
+    e.since = naive->clock++;
+    insert(naive, e);
+    (void)pthread_mutex_unlock(&naive->lock);
+}
+
 static uint32_t draw(const struct naive *naive, struct rnd *rnd)
 {
     uint64_t sum = 0;

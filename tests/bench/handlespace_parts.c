@@ -22,12 +22,8 @@ void bench_selection(const struct effort *effort)
         struct bench_picker picker = {.array = bench_array(hs, effort->n), .n = effort->n};
         struct naive naive;
         struct row best = {0};
-        struct rnd rnd = {.state = 3};
         char name[32];
-        naive_init(&naive, info->type, effort->n + 1);
-        for (uint32_t i = 0; i < effort->n; i++) {
-            naive_put(&naive, i, (uint32_t)rnd_next(&rnd));
-        }
+        naive_fill(&naive, info->type, effort->n);
         for (int r = 0; r < effort->rounds; r++) {
             row_best(&best,
                      (struct row){.value = bench_rate(bench_select, hs, effort->ns),
@@ -48,8 +44,14 @@ void bench_selection(const struct effort *effort)
 
 #define UPDATES 100000 /* a second */
 
+/* Who never waits is measured by its own time, so that what else the machine does is not counted;
+   who waits for a mutex must be by the time that passes. */
+#define OWN_TIME CLOCK_THREAD_CPUTIME_ID
+#define ALL_TIME CLOCK_MONOTONIC
+
 struct writer {
-    struct hs *hs;
+    struct hs *hs;       /* or */
+    struct naive *naive; /* if not NULL */
     uint32_t policy, n;
     atomic_bool stop;
     double rate;
@@ -73,9 +75,14 @@ static void *write_on(void *arg)
             continue;
         }
         due = due < now - 10000000 ? now - 10000000 : due;
-        for (int i = 0; i < 50; i++, done++) {
-            uint32_t id = bench_id((uint32_t)rnd_below(&rnd, w->n));
-            (void)bench_register(w->hs, "p", w->policy, id, (uint32_t)rnd_next(&rnd), true);
+        for (int k = 0; k < 50; k++, done++) {
+            uint32_t i = (uint32_t)rnd_below(&rnd, w->n);
+            uint32_t value = (uint32_t)rnd_next(&rnd);
+            if (w->naive != NULL) {
+                naive_update(w->naive, bench_id(i), value);
+            } else {
+                (void)bench_register(w->hs, "p", w->policy, bench_id(i), value, true);
+            }
         }
         due += 50 * (INT64_C(1000000000) / UPDATES);
     }
@@ -84,30 +91,42 @@ static void *write_on(void *arg)
     return NULL;
 }
 
+/** The rate of `fn` by that clock of this thread, while the other one writes. */
+static double beside(struct writer *w, clockid_t clock, bench_fn fn, void *ctx, int64_t ns)
+{
+    pthread_t thread;
+    atomic_store(&w->stop, false);
+    NEED(pthread_create(&thread, NULL, write_on, w) == 0);
+    double rate = bench_rate_by(clock, fn, ctx, ns);
+    atomic_store(&w->stop, true);
+    NEED(pthread_join(thread, NULL) == 0);
+    return rate;
+}
+
 void bench_beside_writer(const struct effort *effort)
 {
     const struct policy_info *info;
     for (size_t p = 0; (info = policy_info_at(p)) != NULL; p++) {
         struct writer w = {.policy = info->type, .n = effort->n};
+        struct naive naive;
+        struct writer naive_w = {.naive = &naive, .n = effort->n};
         struct row best = {0};
         double updates = 0;
         char name[32];
         char what[80];
         w.hs = bench_pool(info->type, effort->n);
+        naive_fill(&naive, info->type, effort->n);
         for (int r = 0; r < effort->rounds; r++) {
-            pthread_t thread;
             struct row row = {.baseline = bench_rate(bench_select, w.hs, effort->ns)};
-            atomic_store(&w.stop, false);
-            NEED(pthread_create(&thread, NULL, write_on, &w) == 0);
-            row.value = bench_rate(bench_select, w.hs, effort->ns);
-            atomic_store(&w.stop, true);
-            NEED(pthread_join(thread, NULL) == 0);
+            row.value = beside(&w, OWN_TIME, bench_select, w.hs, effort->ns);
             updates = w.rate > updates ? w.rate : updates;
+            row.naive = beside(&naive_w, ALL_TIME, naive_select, &naive, effort->ns / 10);
             row_best(&best, row);
         }
         (void)snprintf(name, sizeof(name), "writer-%s", info->name);
         (void)snprintf(what, sizeof(what), "select 1 beside %.0f updates/s", updates);
         row_print(name, "/s", what, "the same, undisturbed", 0.8, best);
+        naive_done(&naive);
         hs_free(w.hs);
     }
 }
@@ -119,6 +138,7 @@ struct runner {
     bench_fn fn;
     void *ctx;
     int64_t ns;
+    clockid_t clock;
     pthread_barrier_t *start;
     double rate;
 };
@@ -128,19 +148,20 @@ static void *run_on(void *arg)
     struct runner *r = (struct runner *)arg;
     hs_thread_register();
     (void)pthread_barrier_wait(r->start);
-    r->rate = bench_rate(r->fn, r->ctx, r->ns);
+    r->rate = bench_rate_by(r->clock, r->fn, r->ctx, r->ns);
     hs_thread_unregister();
     return NULL;
 }
 
-static double two_at_once(bench_fn fn, void *ctx, int64_t ns)
+static double two_at_once(clockid_t clock, bench_fn fn, void *ctx, int64_t ns)
 {
     pthread_barrier_t start;
     struct runner runners[2];
     pthread_t threads[2];
     NEED(pthread_barrier_init(&start, NULL, 2) == 0);
     for (int i = 0; i < 2; i++) {
-        runners[i] = (struct runner){.fn = fn, .ctx = ctx, .ns = ns, .start = &start};
+        runners[i] =
+            (struct runner){.fn = fn, .ctx = ctx, .ns = ns, .clock = clock, .start = &start};
         NEED(pthread_create(&threads[i], NULL, run_on, &runners[i]) == 0);
     }
     for (int i = 0; i < 2; i++) {
@@ -162,18 +183,25 @@ void bench_readers(const struct effort *effort)
     const struct policy_info *info;
     for (size_t p = 0; (info = policy_info_at(p)) != NULL; p++) {
         struct hs *hs = bench_pool(info->type, effort->n);
-        struct row best = {0};
+        struct naive naive;
+        struct row one = {0};
+        struct row two = {0};
         char name[32];
+        naive_fill(&naive, info->type, effort->n);
         for (int r = 0; r < effort->rounds; r++) {
-            double one = bench_rate(bench_select, hs, effort->ns);
-            double two = two_at_once(bench_select, hs, effort->ns);
-            double one_idle = bench_rate(spin, NULL, effort->ns);
-            double two_idle = two_at_once(spin, NULL, effort->ns);
-            row_best(&best, (struct row){.value = two / one, .baseline = two_idle / one_idle});
+            int64_t ns = effort->ns;
+            row_best(&one, (struct row){bench_rate_by(OWN_TIME, bench_select, hs, ns),
+                                        bench_rate_by(OWN_TIME, spin, NULL, ns),
+                                        bench_rate_by(ALL_TIME, naive_select, &naive, ns / 10)});
+            row_best(&two, (struct row){two_at_once(OWN_TIME, bench_select, hs, ns),
+                                        two_at_once(OWN_TIME, spin, NULL, ns),
+                                        two_at_once(ALL_TIME, naive_select, &naive, ns / 10)});
         }
         (void)snprintf(name, sizeof(name), "readers-%s", info->name);
         row_print(name, "times", "gain of a second reader", "gain of a second empty loop", 0.95,
-                  best);
+                  (struct row){two.value / one.value, two.baseline / one.baseline,
+                               two.naive / one.naive});
+        naive_done(&naive);
         hs_free(hs);
     }
 }
@@ -198,7 +226,7 @@ static double fill_table(uint32_t n)
         16, 16, 0, CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING, &urcu_bp_flavor, NULL);
     struct key_node **nodes = calloc(n, sizeof(void *));
     NEED(table != NULL && nodes != NULL);
-    int64_t begin = now_ns();
+    int64_t begin = bench_cpu_ns(CLOCK_PROCESS_CPUTIME_ID);
     for (uint32_t i = 0; i < n; i++) {
         struct rnd rnd;
         nodes[i] = malloc(sizeof(*nodes[i]));
@@ -210,7 +238,7 @@ static double fill_table(uint32_t n)
                                   &nodes[i]->node);
         urcu_bp_read_unlock();
     }
-    double rate = n * 1e9 / (double)(now_ns() - begin);
+    double rate = n * 1e9 / (double)(bench_cpu_ns(CLOCK_PROCESS_CPUTIME_ID) - begin);
     urcu_bp_read_lock();
     for (uint32_t i = 0; i < n; i++) {
         (void)cds_lfht_del(table, &nodes[i]->node);
@@ -227,9 +255,9 @@ static double fill_table(uint32_t n)
 
 static double fill_pool(uint32_t policy, uint32_t n)
 {
-    int64_t begin = now_ns();
+    int64_t begin = bench_cpu_ns(CLOCK_PROCESS_CPUTIME_ID);
     struct hs *hs = bench_pool(policy, n);
-    double rate = n * 1e9 / (double)(now_ns() - begin);
+    double rate = n * 1e9 / (double)(bench_cpu_ns(CLOCK_PROCESS_CPUTIME_ID) - begin);
     hs_free(hs);
     return rate;
 }
@@ -239,11 +267,11 @@ static double fill_naive(uint32_t policy, uint32_t n)
     struct naive naive;
     struct rnd rnd = {.state = 3};
     naive_init(&naive, policy, n);
-    int64_t begin = now_ns();
+    int64_t begin = bench_cpu_ns(CLOCK_PROCESS_CPUTIME_ID);
     for (uint32_t i = 0; i < n; i++) {
         naive_put(&naive, bench_id(i), (uint32_t)rnd_next(&rnd));
     }
-    double rate = n * 1e9 / (double)(now_ns() - begin);
+    double rate = n * 1e9 / (double)(bench_cpu_ns(CLOCK_PROCESS_CPUTIME_ID) - begin);
     naive_done(&naive);
     return rate;
 }
@@ -262,94 +290,6 @@ void bench_registration(const struct effort *effort)
         (void)snprintf(name, sizeof(name), "register-%s", info->name);
         row_print(name, "/s", "register all elements of one pool",
                   "insert their keys into a liburcu hash table", 0.3, best);
-    }
-}
-
-/* --- growth
- * ---------------------------------------------------------------------------------------- */
-
-enum operation { OP_SELECT, OP_REREGISTER, OP_UPDATE, OP_LEAVE_JOIN, OP_FIND, OPERATIONS };
-static const char *const OPERATION_NAMES[] = {"select", "reregister", "update", "leave-join",
-                                              "find"};
-
-struct growth {
-    struct hs *hs;
-    uint32_t policy, n;
-    enum operation op;
-    struct rnd rnd;
-};
-
-static void operate(void *ctx, uint32_t count)
-{
-    struct growth *g = (struct growth *)ctx;
-    const struct pool_handle p = pool_handle_of("p");
-    if (g->op == OP_SELECT) {
-        bench_select(g->hs, count);
-        return;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t id = bench_id((uint32_t)rnd_below(&g->rnd, g->n));
-        uint32_t value = (uint32_t)rnd_next(&g->rnd);
-        if (g->op == OP_FIND) {
-            hs_read_begin();
-            bench_sink += hs_find(g->hs, p, id)->pe_id;
-            hs_read_end();
-            continue;
-        }
-        if (g->op == OP_LEAVE_JOIN) {
-            (void)hs_deregister(g->hs, p, id);
-        }
-        (void)bench_register(g->hs, "p", g->policy, id, g->op == OP_REREGISTER ? id : value, true);
-    }
-}
-
-/* The cost of an operation, and of an access to an array as large as the pool, in ns. */
-static void costs(uint32_t policy, uint32_t n, const struct effort *effort, double *op_ns,
-                  double *access_ns)
-{
-    struct growth g = {.hs = bench_pool(policy, n), .policy = policy, .n = n, .rnd = {.state = 5}};
-    struct bench_picker picker = {.n = n + n / 2 +
-                                       n / 8}; /* 136 octets so often is what an element takes */
-    struct bench_entry *array = calloc(picker.n, sizeof(*array));
-    NEED(array != NULL);
-    memset(array, 1, picker.n * sizeof(*array));
-    picker.array = array;
-    *access_ns = 1e9;
-    for (int r = 0; r < effort->rounds; r++) {
-        double access = 1e9 / bench_rate(bench_pick, &picker, effort->ns / 2);
-        *access_ns = access < *access_ns ? access : *access_ns;
-        for (g.op = 0; g.op < OPERATIONS; g.op++) {
-            double ns = 1e9 / bench_rate(operate, &g, effort->ns / 2);
-            op_ns[g.op] = r == 0 || ns < op_ns[g.op] ? ns : op_ns[g.op];
-        }
-    }
-    free(array);
-    hs_free(g.hs);
-}
-
-void bench_growth(const struct effort *effort)
-{
-    const uint32_t policies[] = {POLICY_RR, POLICY_WRR, POLICY_RAND, POLICY_WRAND,
-                                 POLICY_LU, POLICY_LUD, POLICY_RLUD};
-    for (size_t p = 0; p < sizeof(policies) / sizeof(policies[0]); p++) {
-        double small[OPERATIONS];
-        double large[OPERATIONS];
-        double small_access;
-        double large_access;
-        costs(policies[p], 1000, effort, small, &small_access);
-        costs(policies[p], effort->n * 10, effort, large, &large_access);
-        for (int op = 0; op < OPERATIONS; op++) {
-            char name[48];
-            char what[96];
-            (void)snprintf(name, sizeof(name), "growth-%s-%s",
-                           policy_info_by_type(policies[p])->name, OPERATION_NAMES[op]);
-            (void)snprintf(what, sizeof(what), "%.0f to %.0f ns from 1000 to %u elements",
-                           small[op], large[op], effort->n * 10);
-            row_print(name, "times", what, "growth of a random access to an array of that size",
-                      2.5,
-                      (struct row){.value = large[op] / small[op],
-                                   .baseline = large_access / small_access});
-        }
     }
 }
 
