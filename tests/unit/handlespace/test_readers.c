@@ -93,3 +93,58 @@ Test(readers, see_whole_states, .timeout = 60)
     }
     close_hs(shared);
 }
+
+/* --- fairness side by side ----------------------------------------------------------------------
+ */
+
+#define FAIR_ELEMENTS 50
+#define FAIR_ROUNDS   400
+
+struct fair {
+    const char *pool;
+    pthread_barrier_t *start;
+    uint32_t hits[FAIR_ELEMENTS + 1];
+};
+
+static void *select_in_turn(void *arg)
+{
+    struct fair *f = (struct fair *)arg;
+    hs_thread_register();
+    (void)pthread_barrier_wait(f->start);
+    for (int i = 0; i < FAIR_ELEMENTS * FAIR_ROUNDS / 2; i++) {
+        f->hits[pick1(shared, f->pool)]++;
+    }
+    hs_thread_unregister();
+    return NULL;
+}
+
+/* The bound that order.c, select_spread.c and select_least.c state: no selection is lost, each
+ * reader gets a turn of its own, so what two select together is as even as what one selects. */
+Test(readers, share_turns_evenly, .timeout = 60)
+{
+    static const uint32_t types[] = {POLICY_RR, POLICY_WRR, POLICY_LU, POLICY_LUD, POLICY_PRIO};
+    for (size_t t = 0; t < sizeof(types) / sizeof(types[0]); t++) {
+        pthread_barrier_t start;
+        pthread_t threads[2];
+        struct fair fair[2] = {{.pool = "p", .start = &start}, {.pool = "p", .start = &start}};
+        shared = open_hs(&NO_LIMITS);
+        for (uint32_t i = 1; i <= FAIR_ELEMENTS; i++) {
+            cr_assert_eq(add(shared, "p", i, types[t], 5), HS_ADDED);
+        }
+        cr_assert_eq(pthread_barrier_init(&start, NULL, 2), 0);
+        for (int i = 0; i < 2; i++) {
+            cr_assert_eq(pthread_create(&threads[i], NULL, select_in_turn, &fair[i]), 0);
+        }
+        for (int i = 0; i < 2; i++) {
+            cr_assert_eq(pthread_join(threads[i], NULL), 0);
+        }
+        for (uint32_t i = 1; i <= FAIR_ELEMENTS; i++) {
+            uint32_t hits = fair[0].hits[i] + fair[1].hits[i];
+            /* One more or less for each of the two that may stand in the middle of a selection. */
+            cr_assert(hits >= FAIR_ROUNDS - 2 && hits <= FAIR_ROUNDS + 2, "%u: %u has %u", types[t],
+                      i, hits);
+        }
+        (void)pthread_barrier_destroy(&start);
+        close_hs(shared);
+    }
+}
