@@ -581,7 +581,7 @@ void enrp_receive(struct enrp *en, uint64_t assoc, const uint8_t *octets, size_t
                   struct tm_us now)
 {
     struct en_assoc *from = assoc != 0 ? en_assoc_find(en, assoc) : NULL;
-    if (from == NULL || en->phase == ENRP_LEFT || !en_host_sends(en, from, now)) {
+    if (from == NULL || en->phase == ENRP_LEFT || !en_host_sends(en, from, octets, len, now)) {
         return;
     }
     en->counters.messages_in++;

@@ -24,7 +24,7 @@
 #define ENRP_ASSOC_FIRST    (UINT64_C(1) << 63)
 #define ENRP_PEERS_MAX      64
 #define ENRP_PEER_ADDRESSES 8
-#define ENRP_HOST_MESSAGES  10000
+#define ENRP_HOST_MESSAGES  4000
 
 /** Sets of values, in the order of the profiles of the daemon's settings. */
 enum enrp_profile { ENRP_PROFILE_RFC, ENRP_PROFILE_RSPLIB, ENRP_PROFILE_LAN, ENRP_PROFILE_FAST };
@@ -54,8 +54,9 @@ struct enrp_settings {
     uint32_t adopt_rate;     /* elements asked per second after a takeover (E-84) */
     uint32_t table_elements; /* per table response */
     uint32_t table_octets;
-    uint32_t host_messages;          /* of one other host in a second, besides two per element of
-                                        its registrar; 0: what a host may cost is not limited */
+    uint32_t host_messages;          /* of one other host in a second, each by its cost, besides
+                                        those of its registrar's elements (enrp_limits.c);
+                                        0: what a host may cost is not limited */
     uint32_t distance_step_ms;       /* measured distances are a multiple of that (policies:P-35) */
     enum enrp_suggestion suggestion; /* NEVER: those of others are ignored too */
     uint16_t handle_max;             /* above 32: says in PRESENCE that it can */

@@ -167,7 +167,8 @@ void en_set_phase(struct enrp *en, enum enrp_phase phase, struct tm_us now);
 /** An association is up, its addresses are known: whether its host may have it. */
 bool en_host_opens(struct enrp *en, struct en_assoc *assoc, bool by_us, struct tm_us now);
 /** A message has come: whether it is to be read. If not, the association may be gone. */
-bool en_host_sends(struct enrp *en, const struct en_assoc *assoc, struct tm_us now);
+bool en_host_sends(struct enrp *en, const struct en_assoc *assoc, const uint8_t *octets, size_t len,
+                   struct tm_us now);
 
 /* --- enrp_start.c -------------------------------------------------------------------------------
  */

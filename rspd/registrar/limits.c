@@ -15,6 +15,8 @@
 
 #define PRINCIPALS_MAX  4096  /* remembered without anything of theirs being here */
 #define MESSAGES_EACH   2     /* per second and element, besides the rate */
+#define BURST_S         2     /* of silence that can be made up for */
+#define FLOOD_S         5     /* worth of messages that are not read */
 #define BAN_MS          10000 /* that long a flood cuts it off */
 #define NEW_EACH_MS     50    /* a new association */
 #define NEW_BURST       100
@@ -74,9 +76,10 @@ static void forget_idle(struct rg *rg, struct tm_us now)
     }
 }
 
-static int64_t rate_of(const struct rg *rg, const struct rg_principal *p)
+static struct meter_limit limit_of(const struct rg *rg, const struct rg_principal *p)
 {
-    return (int64_t)rg->set.host_messages + (int64_t)MESSAGES_EACH * p->elements;
+    int64_t rate = (int64_t)rg->set.host_messages + (int64_t)MESSAGES_EACH * p->elements;
+    return (struct meter_limit){.rate = rate, .burst = BURST_S * rate, .flood = FLOOD_S * rate};
 }
 
 static struct rg_principal *get(struct rg *rg, uint64_t key, struct tm_us now)
@@ -93,7 +96,7 @@ static struct rg_principal *get(struct rg *rg, uint64_t key, struct tm_us now)
         p->key = key;
         p->openings = (struct bucket){.tokens = NEW_BURST, .refill = now};
         p->births = (struct bucket){.tokens = ELEMENT_BURST, .refill = now};
-        meter_init(&p->messages, rate_of(rg, p), now);
+        meter_init(&p->messages, limit_of(rg, p), now);
         rg_table_add(&rg->principals, &p->node, key);
     }
     return p;
@@ -145,7 +148,7 @@ static void ban(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
         (void)outbox_event(rg->out, EVENT_CLIENT_REJECTED, (struct pool_handle){0}, 0, rg->set.id,
                            "%s sends far more than %lld messages a second: cut off for %d s",
                            rg_assoc_text(assoc, text, sizeof(text)),
-                           (long long)rate_of(rg, assoc->principal), BAN_MS / 1000);
+                           (long long)limit_of(rg, assoc->principal).rate, BAN_MS / 1000);
     }
     rg_assoc_abort(rg, assoc, "its host sent too many messages", now);
 }
@@ -160,7 +163,7 @@ bool rg_principal_message(struct rg *rg, struct rg_assoc *assoc, struct tm_us no
         rg_assoc_abort(rg, assoc, "its host sent too many messages", now);
         return false;
     }
-    enum meter_verdict verdict = meter_take(&p->messages, rate_of(rg, p), now);
+    enum meter_verdict verdict = meter_take(&p->messages, 1, limit_of(rg, p), now);
     if (verdict == METER_FLOOD) {
         ban(rg, assoc, now);
     }

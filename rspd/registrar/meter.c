@@ -1,30 +1,31 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "rspd/registrar/meter.h"
 
-#define BURST_MS 2000
-#define FLOOD_MS 5000
+#define LONG_AGO_MS 1000000000 /* more does not matter, and fits */
 
-void meter_init(struct meter *meter, int64_t rate, struct tm_us now)
+void meter_init(struct meter *meter, struct meter_limit limit, struct tm_us now)
 {
-    *meter = (struct meter){.tokens = rate * BURST_MS, .refill = now};
+    *meter = (struct meter){.tokens = limit.burst * 1000, .refill = now};
 }
 
-enum meter_verdict meter_take(struct meter *meter, int64_t rate, struct tm_us now)
+enum meter_verdict meter_take(struct meter *meter, uint32_t cost, struct meter_limit limit,
+                              struct tm_us now)
 {
-    int64_t most = rate * BURST_MS;
+    int64_t most = limit.burst * 1000;
+    int64_t price = (int64_t)cost * 1000 < most ? (int64_t)cost * 1000 : most;
     int64_t passed = tm_diff_ms(now, meter->refill);
     if (passed > 0) {
-        meter->tokens = passed < BURST_MS ? meter->tokens + rate * passed : most;
+        meter->tokens += limit.rate * (passed < LONG_AGO_MS ? passed : LONG_AGO_MS);
         meter->tokens = meter->tokens < most ? meter->tokens : most;
         meter->refill = now;
         meter->over = meter->tokens == most ? 0 : meter->over;
     }
-    if (meter->tokens >= 1000) {
-        meter->tokens -= 1000;
+    if (meter->tokens >= price) {
+        meter->tokens -= price;
         return METER_FITS;
     }
-    meter->over += 1000;
-    if (meter->over <= rate * FLOOD_MS) {
+    meter->over += price;
+    if (meter->over <= limit.flood * 1000) {
         return METER_OVER;
     }
     meter->over = 0;

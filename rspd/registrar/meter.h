@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How much one host sends: a token bucket that knows a flood from a burst (security.md §6.3). Two
- * seconds of silence can be made up for; what is more is not to be read; five seconds' worth of
- * that without a pause is a flood. The rate may change between calls.
+ * How much one host sends: a token bucket that knows a flood from a burst (security.md §6.3). What
+ * is over it is not to be read; too much of that without a pause is a flood. The limit may change
+ * between calls.
  *
  * And how often something may be done that is counted one by one: a bucket that starts full.
  */
@@ -13,6 +13,12 @@
 #include <stdint.h>
 
 #include "common/clock.h"
+
+struct meter_limit {
+    int64_t rate;  /* a second */
+    int64_t burst; /* at once, after silence */
+    int64_t flood; /* not read, before it is a flood */
+};
 
 struct meter {
     int64_t tokens; /* may be sent now, in thousandths */
@@ -26,10 +32,11 @@ enum meter_verdict {
     METER_FLOOD /* … and neither is what follows; counting begins anew */
 };
 
-/** Full; `rate` per second. */
-void meter_init(struct meter *meter, int64_t rate, struct tm_us now);
-/** One message has come. */
-enum meter_verdict meter_take(struct meter *meter, int64_t rate, struct tm_us now);
+/** Full. */
+void meter_init(struct meter *meter, struct meter_limit limit, struct tm_us now);
+/** One message has come that costs so much. What costs more than the burst costs the burst. */
+enum meter_verdict meter_take(struct meter *meter, uint32_t cost, struct meter_limit limit,
+                              struct tm_us now);
 
 struct bucket {
     uint32_t tokens;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * sctp-flood ADDRESS SCTP-PORT UDP-PORT SECONDS LINES MESSAGES HEX OFFSET: says HEX to a registrar
- * again and again, as fast as it goes, over so many associations; one that is ended is opened anew.
+ * sctp-flood ADDRESS SCTP-PORT UDP-PORT SECONDS LINES MESSAGES HEX OFFSET [PPID]: says HEX to a
+ * registrar again and again, as fast as it goes, over so many associations; one that is ended is
+ * opened anew. PPID is ASAP's (11) without the argument.
  * After MESSAGES messages (0: never) an association is closed and another one opened. With OFFSET
  * >= 0 a number that is counted up is put there (4 octets, network order). Prints "sent N opened N
  * ended N" in the end.
@@ -38,7 +39,7 @@ struct flood {
     uint8_t octets[MOST];
     size_t len;
     long offset;
-    uint32_t counter;
+    uint32_t ppid, counter;
     unsigned long each, sent, opened, ended;
 };
 
@@ -88,7 +89,7 @@ static bool say(struct line *line)
             flood.octets[flood.offset + i] = (uint8_t)(flood.counter >> (24 - 8 * i));
         }
     }
-    bool sent = tp_send(line->ep, line->assoc, ASAP, flood.octets, flood.len) == 0;
+    bool sent = tp_send(line->ep, line->assoc, flood.ppid, flood.octets, flood.len) == 0;
     flood.sent += sent;
     line->said += sent;
     return sent;
@@ -133,9 +134,10 @@ static int hex(const char *text, uint8_t *ret, size_t room)
 
 static bool read_arguments(int argc, char **argv, struct tp_config *config, double *ret_seconds)
 {
-    int len = argc == 9 ? hex(argv[7], flood.octets, sizeof(flood.octets)) : -1;
+    int len = argc == 9 || argc == 10 ? hex(argv[7], flood.octets, sizeof(flood.octets)) : -1;
     if (len <= 0 || ip_address_parse(argv[1], &flood.peer) != 0) {
-        (void)fprintf(stderr, "%s: ADDRESS SCTP-PORT UDP-PORT SECONDS LINES MESSAGES HEX OFFSET\n",
+        (void)fprintf(stderr,
+                      "%s: ADDRESS SCTP-PORT UDP-PORT SECONDS LINES MESSAGES HEX OFFSET [PPID]\n",
                       argv[0]);
         return false;
     }
@@ -147,6 +149,7 @@ static bool read_arguments(int argc, char **argv, struct tp_config *config, doub
     flood.line_count = flood.line_count < LINES_MAX ? flood.line_count : LINES_MAX;
     flood.each = strtoul(argv[6], NULL, 10);
     flood.offset = strtol(argv[8], NULL, 10);
+    flood.ppid = argc == 10 ? (uint32_t)strtoul(argv[9], NULL, 10) : ASAP;
     return true;
 }
 
