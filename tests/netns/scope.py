@@ -1,8 +1,23 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A scope of several registrars: what the tests of this folder start, ask and compare."""
+"""A scope of several registrars: what the tests of this folder start, ask and compare.
+
+They run with userland SCTP between namespaces and, in full, over the kernel's SCTP in the guest of
+tests/lab. Its one slow processor ticks at 100 Hz: there is less of everything there (sized()),
+clients ask less often, and what takes seconds may take GRACE seconds more.
+"""
+import os
 import time
 
 import rsp
+
+GUEST = bool(os.environ.get("SCTP_LAB"))
+SCTP = "kernel" if GUEST else "usrsctp"
+GRACE = 2 if GUEST else 0
+
+
+def sized(full, in_guest):
+    """How many, how much or how often, here."""
+    return in_guest if GUEST else full
 
 # Many listeners in one process: each is an element of its own.
 MANY = """
@@ -26,6 +41,7 @@ def registrars(world, count, *options, profile="lan"):
 
 def start_registrar(host, *options, profile="lan"):
     host.start_rspd("--profile", profile, *options, registrar="yes", interfaces="eth0")
+    assert host.ctl("status")["sctp"] == SCTP
 
 
 def agents(world, count, *options, profile="lan", first=11):
@@ -129,6 +145,7 @@ class Clients:
     """Programs that connect to a pool all the time."""
 
     def __init__(self, hosts, pool, each=2, pause=0.05, env=None):
+        pause = sized(pause, 20 * pause)
         self.programs = [host.start(rsp.PYTHON, "-c", CLIENT, f"{pool}.pool.alt", pause,
                                     name=f"client{n}", shim=True, env=env)
                          for host in hosts for n in range(each)]

@@ -14,8 +14,6 @@ pytestmark = [pytest.mark.sctp, pytest.mark.plain]
 DETECTION = {"lan": 2.5 + 2.0 + 0.2, "fast": 0.4 + 0.3 + 0.03}
 
 
-
-
 def owned_by(host, registrar):
     return list(scope.elements(host).values()).count(scope.own_id(registrar))
 
@@ -35,13 +33,15 @@ def wait_shared(hosts, deadline):
 @pytest.mark.full
 @pytest.mark.alone
 def test_each_registrar_in_turn(world):
-    """Three registrars, 500 elements on four hosts, eight clients that connect all the time; each
-    registrar is killed, stopped, frozen, and comes back (enrp:E-51 ... E-65, E-87, E-88)."""
+    """Three registrars, 500 elements (in the guest 60) on four hosts, eight clients that connect all
+    the time; each registrar is killed, stopped, frozen, and comes back (enrp:E-51 ... E-65, E-87,
+    E-88)."""
     hosts = scope.registrars(world, 3)
     pe_hosts = scope.agents(world, 4)
+    each = scope.sized(125, 15)
     for host in pe_hosts:
-        scope.servers(host, 125, "web")
-    scope.wait_equal(hosts, 500, 40)
+        scope.servers(host, each, "web")
+    scope.wait_equal(hosts, 4 * each, 40)
     clients = scope.Clients(pe_hosts, "web")
     took = {}
     for victim in hosts:
@@ -54,18 +54,18 @@ def test_each_registrar_in_turn(world):
                 frozen.kill(how)
             else:
                 victim.stop_rspd(how)
-            seconds = scope.wait_equal(others, 500, DETECTION["lan"] + 1,
+            seconds = scope.wait_equal(others, 4 * each, DETECTION["lan"] + 1 + scope.GRACE,
                                        f"takeover of {owned} elements, {how.name}")
             took[f"{victim.name} {how.name} owned {owned}"] = round(seconds, 2)
             if how == signal.SIGSTOP:
                 frozen.kill(signal.SIGCONT)
             else:
                 scope.start_registrar(victim)
-            scope.wait_equal(hosts, 500, 20, f"{victim.name} is back after {how.name}")
+            scope.wait_equal(hosts, 4 * each, 20, f"{victim.name} is back after {how.name}")
             assert clients.failures() == []
     good, failures = clients.end()
     print(f"{good} connections, 0 failed; elements under a living registrar after {took}")
-    assert failures == [] and good > 1000
+    assert failures == [] and good > scope.sized(1000, 200)
 
 
 @pytest.mark.alone
@@ -84,7 +84,7 @@ def test_killed(world, profile, limit, count):
     clients = scope.Clients(pe_hosts[:2], "web", each=1, pause=0.02)
     victim, *others = hosts
     victim.stop_rspd(signal.SIGKILL)
-    seconds = scope.wait_equal(others, 40, limit, f"takeover of {counts[0]} elements")
+    seconds = scope.wait_equal(others, 40, limit + scope.GRACE, f"takeover of {counts[0]} elements")
     scope.start_registrar(victim, profile=profile)
     scope.wait_equal(hosts, 40, 20, "it is back")
     counts, shared = wait_shared(hosts, 60)
@@ -107,7 +107,7 @@ def test_registrar_unplugged(world, profile, limit):
     wait_shared(hosts, 60)
     victim, *others = hosts
     victim.ip("link", "set", "eth0", "down")
-    seconds = scope.wait_equal(others, 40, limit, "takeover")
+    seconds = scope.wait_equal(others, 40, limit + scope.GRACE, "takeover")
     victim.ip("link", "set", "eth0", "up")
     scope.wait_equal(hosts, 40, 30, "it is back")
     print(f"{profile}: unplugged, under a new home after {seconds:.2f} s")
@@ -137,7 +137,7 @@ def test_host_of_elements_unplugged(world, profile, limit):
         agent.ip("link", "set", "eth0", "up")
         registrar.wait_pes("web", 1, deadline=20)
     print(f"{profile}: host unplugged, its elements gone after {took} s")
-    assert sorted(took)[1] <= limit
+    assert sorted(took)[1] <= limit + scope.GRACE
 
 
 def test_stopped_and_frozen(world):
@@ -154,13 +154,13 @@ def test_stopped_and_frozen(world):
     events = others[0].start(rsp.RSPCTL, "monitor", "web", name="monitor")
     rsp.wait_until(lambda: others[0].ctl("status")["clients"] >= 2, 5, "the monitor")
     victim.stop_rspd()
-    scope.wait_equal(others, 60, 2, "handed over")
+    scope.wait_equal(others, 60, 2 + scope.GRACE, "handed over")
     assert "pe-removed" not in events.output()
     scope.start_registrar(victim)
     scope.wait_equal(hosts, 60, 20, "it is back")
     wait_shared(hosts, 60)
     victim.daemon.kill(signal.SIGSTOP)
-    scope.wait_equal(others, 60, DETECTION["lan"] + 1, "taken over")
+    scope.wait_equal(others, 60, DETECTION["lan"] + 1 + scope.GRACE, "taken over")
     victim.daemon.kill(signal.SIGCONT)
     scope.wait_equal(hosts, 60, 20, "it goes on")
     _, failures = clients.end()
@@ -204,7 +204,7 @@ def test_network_between_registrars_cut(world, seconds):
 
     world.switch.ip("link", "set", "trunk0", "up")
     # One heartbeat until they hear each other, and the download that it leads to.
-    took = scope.wait_equal(hosts, 70, 5, "one handlespace")
+    took = scope.wait_equal(hosts, 70, 5 + scope.GRACE, "one handlespace")
     for pool in ("web", "only-pe1", "only-pe2"):
         assert near.curl(f"http://{pool}.pool.alt/").returncode in (0, 52, 56), pool
     _, failures = clients.end()
@@ -226,7 +226,7 @@ while time.monotonic() < end or running:
         running.remove(program)
         lost += program.returncode in (18, 52, 56)
         failed += program.returncode not in (0, 18, 52, 56)
-    at += 0.01
+    at += float(sys.argv[2])
     time.sleep(max(0, at - time.monotonic()))
 # Lost: taken by a server that was killed before it had answered.
 print('asked', count, 'failed', failed, 'lost', lost, flush=True)
@@ -235,8 +235,9 @@ print('asked', count, 'failed', failed, 'lost', lost, flush=True)
 
 @pytest.mark.alone
 def test_killed_servers_leave_remote_caches(world):
-    """Servers on host A are killed while curl on host B asks a hundred times a second. B is an
-    agent of another registrar than A: the news goes over both (asap:A-26, enrp:E-42)."""
+    """Servers on host A are killed while curl on host B asks a hundred times a second, in the guest
+    as often as it can. B is an agent of another registrar than A: the news goes over both
+    (asap:A-26, enrp:E-42)."""
     hosts = scope.registrars(world, 2)
     here, there = scope.agents(world, 2)
     scope.wait_equal(hosts, 0, 20)
@@ -245,20 +246,22 @@ def test_killed_servers_leave_remote_caches(world):
     victims = [here.http_server(f"here{n}", 8080 + n, pool="web") for n in range(3)]
     scope.wait_equal(hosts, 6, 20)
     gone = {pe["pe_id"] for pe in here.pes("web", local=True)}
-    curls = there.start(rsp.PYTHON, "-c", CURLS, 6, name="curls", shim=True)
+    curls = there.start(rsp.PYTHON, "-c", CURLS, scope.sized(6, 10),
+                        scope.sized(0.01, 1), name="curls", shim=True)
     rsp.wait_until(lambda: there.curl().returncode == 0, 5, "it is served")
     left = []
     for victim in victims:
         before = {pe["pe_id"] for pe in there.pes("web")}
         begin = asked = time.monotonic()
         victim.kill()
-        # The first answer without it was right when it was asked for, at the latest.
+        # The first answer without it was right when it was asked for, at the latest. In the guest
+        # asking takes long, and is counted.
         while len({pe["pe_id"] for pe in there.pes("web")} & gone) == len(before & gone):
             asked = time.monotonic()
-            assert asked - begin < 2, "it is still in the cache"
-        left.append(asked - begin)
-    curls.wait(20)
+            assert asked - begin < scope.sized(2, 10), "it is still in the cache"
+        left.append((time.monotonic() if scope.GUEST else asked) - begin)
+    curls.wait(40)
     print(f"gone from the other host's cache after {[round(1000 * s, 1) for s in left]} ms; "
           f"{curls.output().strip().splitlines()[-1]}")
     assert "failed 0 " in curls.output()
-    assert sorted(left)[1] <= 0.020
+    assert sorted(left)[1] <= scope.sized(0.020, 10)

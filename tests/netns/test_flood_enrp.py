@@ -56,7 +56,7 @@ def test_flood_of_a_registrar(world, kind):
     """Of changes a registrar takes 4000 a second: the elements of nine seconds need memory, at most
     Registrar.MaxElements of them."""
     stay = ("--set", "Registrar.Suggestion=never")
-    scene = flood.Scene(world, *stay, seconds=9)
+    scene = flood.Scene(world, *stay, seconds=9, pace=scope.sized(50, 5))
     genuine = world.host("pr2", "10.52.0.4")
     scope.start_registrar(genuine, *stay)
     scope.many(scene.server, 300, "stock", 30000)
