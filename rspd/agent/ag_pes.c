@@ -109,7 +109,6 @@ static int local_new(struct ag *ag, const struct ag_pe *pe, struct tm_us now, st
     local->pool_next = pool->locals;
     pool->locals = local;
     ag_pool_seen(pool);
-    ag_pool_touch(ag, pool); /* pinned now */
     struct ag_local **bucket = bucket_of(ag, pe->pe_id);
     local->hash_next = *bucket;
     *bucket = local;

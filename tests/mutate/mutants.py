@@ -5,6 +5,7 @@ of a function in the first column, which is all that has to be known of structur
 Left out is what cannot make a difference to anybody:
  * assertions, which say what cannot be;
  * calloc(1, …) made calloc(2, …): memory that nobody looks at;
+ * where a pool handle of no octets points, (struct pool_handle){0};
  * which constants and bit operations a hash is made of: any function of the key will do, and the
    seeds in them are random, so that no order of a table's entries can be relied upon."""
 import collections
@@ -78,8 +79,10 @@ def of_tokens(body):
         elif token.kind == "number":
             digits = token.text.rstrip("uUlL")
             value = int(digits, 16 if digits[:2] in ("0x", "0X") else 10)
-            one_object = value == 1 and [t.text for t in body[i - 2:i]] == ["calloc", "("]
-            if not one_object:
+            before = [t.text for t in body[max(i - 4, 0):i]]
+            one_object = value == 1 and before[-2:] == ["calloc", "("]
+            nowhere = value == 0 and before == ["struct", "pool_handle", ")", "{"]
+            if not one_object and not nowhere:
                 yield token, str(value + 1) + token.text[len(digits):], "constant"
             if value > 0:
                 yield token, str(value - 1) + token.text[len(digits):], "constant"

@@ -413,7 +413,8 @@ Test(enrp_shares, what_is_not_offered)
     ex_free(ex);
 }
 
-/* enrp.md §10.3: taken for dead, we ask what stands by us, the first at once. */
+/* enrp.md §10.3: taken for dead, we ask what stands by us: the first at once, the others one after
+ * the other. */
 Test(enrp_shares, the_first_is_asked_at_once)
 {
     struct ex *ex = ex_serving(NULL);
@@ -422,5 +423,36 @@ Test(enrp_shares, the_first_is_asked_at_once)
     ex_takeover(ex, 1, ENRP_TAKEOVER_SERVER, 1, ME);
     cr_assert_eq(ex->adopted, 1);
     cr_assert_eq(ex->adopted_at.us, ex->now.us);
+    ex_put(ex, "pool", 2, ME, 77);
+    ex_put(ex, "pool", 3, ME, 77);
+    ex_takeover(ex, 1, ENRP_TAKEOVER_SERVER, 1, ME);
+    cr_assert_eq(ex->adopted, 4);
+    cr_assert_eq(tm_diff_ms(ex->adopted_at, ex->now), 2 * 1000 / ex->en->set.adopt_rate);
+    ex_free(ex);
+}
+
+/* E-53: asked is who is there when an arbitration begins, not who was when an earlier one was
+ * given up. */
+Test(enrp_shares, an_arbitration_after_another)
+{
+    struct ex *ex = ex_serving(by_id);
+    for (uint8_t i = 1; i <= 3; i++) {
+        ex_peer(ex, i, i, i);
+    }
+    ex_put(ex, "pool", 5, 1, 0);
+    int slot = en_peer_find(ex->en, 1);
+    for (int round = 0; round < 2; round++) {
+        en_peer_set_state(ex->en, slot, ENRP_PEER_CONDEMNED, ex->now);
+        en_peer_event(ex->en, slot, EN_TIMER, ex->now);
+        cr_assert_eq(ex_state(ex, 1), ENRP_PEER_ARBITRATED);
+        uint64_t others = en_bit(en_peer_find(ex->en, 2));
+        others |= round == 0 ? en_bit(en_peer_find(ex->en, 3)) : 0;
+        cr_assert_eq(ex->en->peers[slot].waiting, others);
+        en_peer_event(ex->en, slot, EN_PRESENCE, ex->now);
+        cr_assert_eq(ex_state(ex, 1), ENRP_PEER_ACTIVE);
+        if (round == 0) {
+            en_peer_remove(ex->en, en_peer_find(ex->en, 3), "left", ex->now);
+        }
+    }
     ex_free(ex);
 }

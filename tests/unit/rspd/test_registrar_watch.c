@@ -312,3 +312,16 @@ Test(watch, foreign_element_becomes_ours)
     pass_ms(5000);
     cr_assert(!registered("web", 7));
 }
+
+/* Another interval counts for all at once. */
+Test(watch, everybodys_interval)
+{
+    for (uint32_t id = 1; id <= 200; id++) {
+        join("web", id, PE_HOST);
+    }
+    b.set.keep_alive_ms = 0;
+    reconfigure();
+    drain();
+    pass_ms(250000);
+    cr_assert(silent());
+}
