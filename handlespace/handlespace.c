@@ -251,9 +251,9 @@ static void commit_pools(struct hs *hs, struct change *c)
 
 static void change_commit(struct hs *hs, struct change *c)
 {
+    commit_ownership(hs, c); /* first: its number stands beside what readers read */
     hs_order_commit(&c->order, c->pool, c->element);
     hs_index_commit(c->pool, c->index, c->element);
-    commit_ownership(hs, c);
     if (c->old != NULL) {
         hs_heap_remove(hs, c->old);
         hs_element_retire(c->old);
@@ -306,7 +306,7 @@ enum hs_result hs_register(struct hs *hs, struct pool_handle handle,
     }
     c.element = c.pool != NULL ? hs_element_new(c.pool, element) : NULL;
     if (c.element != NULL) {
-        c.element->pub.life_ms = life_ms < 0 ? -1 : life_ms;
+        c.element->pub.life_ms = life_ms < 0 || life_ms > HS_LIFE_MAX_MS ? -1 : life_ms;
         c.element->pub.registered = now;
         c.element->pub.owner_ref = owner_ref;
     }

@@ -19,12 +19,16 @@
 
 struct hs;
 
+/** The longest life but the infinite one, some 4,000 years. */
+#define HS_LIFE_MAX_MS ((INT64_C(1) << 47) - 1)
+
 /** An element as readers see it. Valid until hs_read_end(); immutable; more follows it, so it
  *  cannot be copied. */
 struct hs_element {
     const struct pool_handle *handle;
     uint64_t owner_ref;      /* what the writer stored with it: association of the PE, or 0 */
-    int64_t life_ms;         /* -1: infinite */
+    int64_t life_ms : 48;    /* -1: infinite; HS_LIFE_MAX_MS */
+    uint64_t own : 16;       /* the handlespace's */
     struct tm_us registered; /* last (re-)registration */
     uint32_t pe_id;
     uint32_t home_id;
@@ -78,7 +82,7 @@ void hs_read_end(void);
  * W. Registers or re-registers (RFC 5352 §3.1): checks policy type, transport type and transport
  * use against the pool, copies everything it keeps.
  * @param element   id, home, user and ASAP transport, policy; registration_life is ignored
- * @param life_ms   -1: infinite
+ * @param life_ms   -1, or more than HS_LIFE_MAX_MS: infinite
  * @param owner_ref kept with the element, see hs_element
  */
 enum hs_result hs_register(struct hs *hs, struct pool_handle handle,

@@ -35,7 +35,8 @@ struct element {
     };
     /* From here on writer only. */
     struct tree_anchor *leaf; /* in the order tree */
-    uint64_t seq;             /* place in the lists of its owner and its home, ascending */
+    uint64_t seq : 48;        /* place in the lists of its owner and its home, ascending */
+    uint64_t asap_port : 16;
     struct element *home_prev, *home_next;
     union {
         struct {
@@ -44,15 +45,18 @@ struct element {
         struct rcu_head rcu; /* once it is replaced or removed */
     } link;
     uint32_t heap_index; /* HEAP_NONE: lives for ever */
-    /* What readers get by hs_user(), hs_asap() and hs_policy(); protocol and use of the user
-       transport, and the policy's type, are those of the pool. */
-    uint32_t user_extra; /* service code (DCCP), or octets of an opaque transport */
-    uint16_t user_port;
-    uint16_t asap_port, asap_use, asap_protocol;
-    uint8_t user_addresses, asap_addresses;
-    uint8_t word_count;
-    bool asap_shared; /* its addresses are the user's, kept once */
-    uint32_t words[]; /* followed by the addresses, and by the octets of an opaque transport */
+    /* What readers get by hs_user(), hs_asap() and hs_policy(), to the octet, as there are many;
+       protocol and use of the user transport, and the policy's type, are those of the pool, the
+       user's port is pub.own. */
+    uint8_t user_addresses : 7;
+    bool asap_shared : 1; /* its addresses are the user's, kept once */
+    uint8_t asap_addresses : 7;
+    bool asap_use : 1; /* it has one that is not 0 */
+    uint8_t asap_protocol : 5;
+    uint8_t word_count : 3;
+    /* Not aligned: service code or number of octets (DCCP, opaque), words of the policy, use of
+       the ASAP transport, addresses, octets of an opaque transport. */
+    uint8_t tail[];
 };
 #define HEAP_NONE UINT32_MAX
 

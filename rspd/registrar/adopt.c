@@ -127,9 +127,8 @@ void rg_adopt(struct rg *rg, const struct hs_element *element, struct tm_us at)
 
 uint64_t rg_adopt_way(struct rg *rg, const struct rg_pe *pe)
 {
-    struct pool_handle handle = {.octets = pe->handle, .len = pe->handle_len};
     hs_read_begin();
-    const struct hs_element *element = hs_find(rg->hs, handle, pe->pe_id);
+    const struct hs_element *element = hs_find(rg->hs, rg_pe_name(pe), rg_pe_id(pe));
     struct rg_assoc *assoc = element != NULL ? reach(rg, element) : NULL;
     hs_read_end();
     return assoc != NULL ? assoc->id : 0;

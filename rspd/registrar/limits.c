@@ -186,11 +186,12 @@ bool rg_principal_may_bear(const struct rg *rg, struct rg_assoc *assoc, struct t
 void rg_principal_takes(struct rg_pe *pe, const struct rg_assoc *assoc)
 {
     struct rg_principal *p = assoc != NULL ? assoc->principal : NULL;
-    if (pe->principal != NULL) {
-        pe->principal->elements--;
+    struct rg_principal **of = rg_pe_principal(pe);
+    if (*of != NULL) {
+        (*of)->elements--;
     }
     if (p != NULL) {
         p->elements++;
     }
-    pe->principal = p;
+    *of = p;
 }

@@ -11,49 +11,14 @@
 
 #define REPORTERS_FIRST 4 /* room for so many at first */
 
-static struct pool_handle name_of(const struct rg_pe *pe)
+static void note_asked(struct rg_pe *pe, struct tm_us now)
 {
-    return (struct pool_handle){.octets = pe->handle, .len = pe->handle_len};
+    pe->asked_us = (uint64_t)now.us;
 }
 
-struct rg_pe *rg_pe_find(const struct rg *rg, struct pool_handle handle, uint32_t pe_id)
+static struct tm_us asked(const struct rg_pe *pe)
 {
-    struct rg_node *node = rg_table_first(&rg->pes, rg_hash_handle(rg, handle, pe_id));
-    for (; node != NULL; node = node->next) {
-        struct rg_pe *pe = rg_of(node, struct rg_pe);
-        if (pe->pe_id == pe_id && pool_handle_equal(name_of(pe), handle)) {
-            return pe;
-        }
-    }
-    return NULL;
-}
-
-struct rg_pe *rg_pe_get(struct rg *rg, struct pool_handle handle, uint32_t pe_id, bool *ret_new)
-{
-    struct rg_pe *pe = rg_pe_find(rg, handle, pe_id);
-    *ret_new = pe == NULL;
-    if (pe != NULL) {
-        return pe;
-    }
-    pe = calloc(1, sizeof(*pe) + handle.len);
-    if (pe == NULL || !rg_timer_join(&rg->heap, &pe->timer, RG_TIMER_PE)) {
-        free(pe);
-        return NULL;
-    }
-    pe->pe_id = pe_id;
-    pe->handle_len = handle.len;
-    memcpy(pe->handle, handle.octets, handle.len);
-    rg_table_add(&rg->pes, &pe->node, rg_hash_handle(rg, handle, pe_id));
-    return pe;
-}
-
-void rg_pe_drop(struct rg *rg, struct rg_pe *pe)
-{
-    rg_principal_takes(pe, NULL);
-    rg_timer_leave(&rg->heap, &pe->timer);
-    rg_table_remove(&rg->pes, &pe->node);
-    free(pe->doubt);
-    free(pe);
+    return (struct tm_us){(int64_t)pe->asked_us};
 }
 
 /* The only place that assigns the state; sets the timer that belongs to it. */
@@ -85,32 +50,13 @@ static void watch(struct rg *rg, struct rg_pe *pe, struct tm_us now)
 
 static void forget_reports(struct rg_pe *pe)
 {
-    if (pe->doubt != NULL && pe->doubt->disputes == 0) {
-        free(pe->doubt);
-        pe->doubt = NULL;
-    } else if (pe->doubt != NULL) {
-        pe->doubt->reporter_count = 0;
-        pe->doubt->report_event = 0;
+    struct rg_doubt *doubt = rg_pe_doubt(pe);
+    if (doubt != NULL && doubt->disputes == 0) {
+        rg_pe_clear_doubt(pe);
+    } else if (doubt != NULL) {
+        doubt->reporter_count = 0;
+        doubt->report_event = 0;
     }
-}
-
-/* What is said against it, with room for so many reporters; NULL: memory is out. */
-static struct rg_doubt *doubt_with(struct rg_pe *pe, uint8_t reporters)
-{
-    struct rg_doubt *doubt = pe->doubt;
-    if (doubt != NULL && doubt->reporter_size >= reporters) {
-        return doubt;
-    }
-    doubt = realloc(doubt, sizeof(*doubt) + reporters * sizeof(doubt->reporters[0]));
-    if (doubt == NULL) {
-        return NULL;
-    }
-    if (pe->doubt == NULL) {
-        *doubt = (struct rg_doubt){0};
-    }
-    doubt->reporter_size = reporters;
-    pe->doubt = doubt;
-    return doubt;
 }
 
 void rg_pe_registered(struct rg *rg, struct rg_pe *pe, uint64_t assoc, struct tm_us now)
@@ -165,18 +111,18 @@ void rg_pe_ask(struct rg *rg, struct rg_pe *pe, bool by_report, struct tm_us now
         return;
     }
     if (pe->assoc != LOCAL_ASSOC && rg_assoc_find(rg, pe->assoc) == NULL) {
-        (void)rg_remove(rg, name_of(pe), pe->pe_id, "its association is gone", now);
+        (void)rg_remove(rg, rg_pe_name(pe), rg_pe_id(pe), "its association is gone", now);
         return;
     }
     pe->by_report = by_report;
-    pe->asked = now;
+    note_asked(pe, now);
     set_state(rg, pe, RG_PE_PENDING, now);
-    rg_send_keep_alive(rg, pe->assoc, name_of(pe), pe->pe_id, pe->adopting);
+    rg_send_keep_alive(rg, pe->assoc, rg_pe_name(pe), rg_pe_id(pe), pe->adopting);
 }
 
 void rg_pe_grace(struct rg *rg, struct rg_pe *pe, struct tm_us now)
 {
-    pe->asked = now;
+    note_asked(pe, now);
     pe->state = RG_PE_PENDING;
     rg_timer_set(&rg->heap, &pe->timer, tm_add_ms(now, RG_GRACE_MS));
 }
@@ -188,21 +134,21 @@ void rg_pe_grace(struct rg *rg, struct rg_pe *pe, struct tm_us now)
 static void confirmed(struct rg *rg, struct rg_pe *pe, struct tm_us now)
 {
     hs_read_begin();
-    const struct hs_element *element = hs_find(rg->hs, name_of(pe), pe->pe_id);
+    const struct hs_element *element = hs_find(rg->hs, rg_pe_name(pe), rg_pe_id(pe));
     bool ours = element != NULL && element->home_id == rg->set.id;
     if (element != NULL && (pe->disputed || (ours && element->owner_ref != 0)) &&
         ((ours && element->owner_ref == pe->assoc) ||
-         hs_set_home(rg->hs, name_of(pe), pe->pe_id, rg->set.id, pe->assoc) == HS_UPDATED)) {
+         hs_set_home(rg->hs, rg_pe_name(pe), rg_pe_id(pe), rg->set.id, pe->assoc) == HS_UPDATED)) {
         pe->adopting = false;
         pe->disputed = false;
-        rg_tell_registered(rg, name_of(pe), pe->pe_id, now);
+        rg_tell_registered(rg, rg_pe_name(pe), rg_pe_id(pe), now);
     }
     hs_read_end();
 }
 
 void rg_pe_dispute(struct rg *rg, struct rg_pe *pe, struct tm_us now)
 {
-    struct rg_doubt *doubt = doubt_with(pe, 0);
+    struct rg_doubt *doubt = rg_pe_doubt_with(pe, 0);
     if (doubt != NULL && tm_due(tm_add_ms(doubt->disputed_since, RG_DISPUTES_MS), now)) {
         doubt->disputes = 0;
         doubt->disputed_since = now;
@@ -214,9 +160,9 @@ void rg_pe_dispute(struct rg *rg, struct rg_pe *pe, struct tm_us now)
     }
     forget_reports(pe);
     pe->disputed = true;
-    pe->asked = now;
+    note_asked(pe, now);
     set_state(rg, pe, RG_PE_PENDING, now);
-    rg_send_keep_alive(rg, pe->assoc, name_of(pe), pe->pe_id, true);
+    rg_send_keep_alive(rg, pe->assoc, rg_pe_name(pe), rg_pe_id(pe), true);
 }
 
 void rg_keep_alive_ack(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
@@ -227,8 +173,9 @@ void rg_keep_alive_ack(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
         return;
     }
     /* An answer to a report clears the PE, not sooner than one interval after it was accused. */
-    if (pe->by_report && pe->doubt != NULL &&
-        tm_due(tm_add_ms(pe->doubt->first_report, rg->set.keep_alive_ms), now)) {
+    const struct rg_doubt *doubt = rg_pe_doubt(pe);
+    if (pe->by_report && doubt != NULL &&
+        tm_due(tm_add_ms(doubt->first_report, rg->set.keep_alive_ms), now)) {
         forget_reports(pe);
     }
     pe->by_report = false;
@@ -254,8 +201,8 @@ static void unanswered(struct rg *rg, struct rg_pe *pe, struct tm_us now)
         watch(rg, pe, now); /* it may have answered its home instead, as rsplib's do */
         return;
     }
-    bool silent = assoc != NULL && !tm_before(pe->asked, assoc->last_heard);
-    if (!rg_remove(rg, name_of(pe), pe->pe_id, "it did not answer a keep-alive", now)) {
+    bool silent = assoc != NULL && !tm_before(asked(pe), assoc->last_heard);
+    if (!rg_remove(rg, rg_pe_name(pe), rg_pe_id(pe), "it did not answer a keep-alive", now)) {
         rg_timer_set(&rg->heap, &pe->timer, tm_add_ms(now, RG_RETRY_MS));
         return;
     }
@@ -266,7 +213,7 @@ static void unanswered(struct rg *rg, struct rg_pe *pe, struct tm_us now)
 
 void rg_pe_due(struct rg *rg, struct rg_pe *pe, struct tm_us now)
 {
-    switch (pe->state) {
+    switch ((enum rg_pe_state)pe->state) {
     case RG_PE_IDLE:
         rg_timer_set(&rg->heap, &pe->timer, TM_NEVER);
         break;
@@ -302,7 +249,7 @@ static void drop_old_reports(struct rg_doubt *doubt, struct tm_us now)
 /* True when this principal has not reported the PE within the window; then it has its doubt. */
 static bool note_reporter(struct rg_pe *pe, uint64_t principal, struct tm_us now)
 {
-    struct rg_doubt *doubt = doubt_with(pe, REPORTERS_FIRST);
+    struct rg_doubt *doubt = rg_pe_doubt_with(pe, REPORTERS_FIRST);
     if (doubt == NULL) {
         return false;
     }
@@ -315,7 +262,7 @@ static bool note_reporter(struct rg_pe *pe, uint64_t principal, struct tm_us now
     }
     if (doubt->reporter_count == doubt->reporter_size) {
         uint8_t size = (uint8_t)(doubt->reporter_size * 2);
-        doubt = size <= RG_REPORTERS_MAX ? doubt_with(pe, size) : NULL;
+        doubt = size <= RG_REPORTERS_MAX ? rg_pe_doubt_with(pe, size) : NULL;
         if (doubt == NULL) {
             return false;
         }
@@ -363,16 +310,16 @@ void rg_unreachable(struct rg *rg, struct rg_assoc *assoc, struct tm_us now)
         char handle[POOL_HANDLE_TEXT_MAX];
         char peer[RG_ASSOC_TEXT_MAX];
         pe->doubt->report_event = outbox_event(
-            rg->out, EVENT_PE_UNREACHABLE, rg->rx.handle, pe->pe_id, rg->set.id,
-            "PE 0x%08x of pool %s reported unreachable by %s (%u reporters): asking it", pe->pe_id,
-            pool_handle_format(rg->rx.handle, handle, sizeof(handle)),
+            rg->out, EVENT_PE_UNREACHABLE, rg->rx.handle, rg_pe_id(pe), rg->set.id,
+            "PE 0x%08x of pool %s reported unreachable by %s (%u reporters): asking it",
+            rg_pe_id(pe), pool_handle_format(rg->rx.handle, handle, sizeof(handle)),
             rg_assoc_text(assoc, peer, sizeof(peer)), pe->doubt->reporter_count);
     }
-    if (pe->doubt != NULL && pe->doubt->reporter_count > rg->set.max_bad_pe_reports) {
-        (void)rg_remove(rg, name_of(pe), pe->pe_id, "too many hosts cannot reach it", now);
+    if (rg_pe_doubt(pe) != NULL && rg_pe_doubt(pe)->reporter_count > rg->set.max_bad_pe_reports) {
+        (void)rg_remove(rg, rg_pe_name(pe), rg_pe_id(pe), "too many hosts cannot reach it", now);
         return;
     }
-    if (pe->foreign && pe->asked.us != 0 && !tm_due(tm_add_ms(pe->asked, RG_SUGGEST_MS), now)) {
+    if (pe->foreign && pe->asked_us != 0 && !tm_due(tm_add_ms(asked(pe), RG_SUGGEST_MS), now)) {
         return; /* nobody shall be used to flood it (E-84) */
     }
     rg_pe_ask(rg, pe, true, now);

@@ -77,7 +77,7 @@ struct rg *rg_new(const struct rg_settings *settings, struct hs *hs, struct outb
     rg->hash_seed = rnd_next(&rg->rnd);
     rg->next_announce = now;
     rg->events = (struct bucket){.tokens = RG_EVENT_BURST, .refill = now};
-    if (!rg_table_init(&rg->assocs) || !rg_table_init(&rg->pes) || !rg_table_init(&rg->topics) ||
+    if (!rg_table_init(&rg->assocs) || !rg_pes_init(rg) || !rg_table_init(&rg->topics) ||
         !rg_table_init(&rg->ways) || !rg_table_init(&rg->principals) ||
         !take_settings(rg, settings)) {
         rg_free(rg);
@@ -91,14 +91,10 @@ void rg_free(struct rg *rg)
     if (rg == NULL) {
         return;
     }
-    struct rg_node *node;
     rg_assoc_free_all(rg);
     rg_orphans_free(rg);
-    while ((node = rg_table_any(&rg->pes)) != NULL) {
-        rg_pe_drop(rg, rg_of(node, struct rg_pe));
-    }
+    rg_pes_done(rg);
     rg_table_done(&rg->assocs);
-    rg_table_done(&rg->pes);
     rg_table_done(&rg->topics);
     rg_table_done(&rg->ways);
     rg_principals_free(rg);

@@ -459,8 +459,9 @@ static bool take_out(struct rg *rg, struct pool_handle handle, uint32_t pe_id, c
         rg->hooks.removed(rg->hooks.ctx, element, by_itself, now);
     }
     uint64_t cause = rg->out->cause;
-    if (!by_itself && record != NULL && record->doubt != NULL && record->doubt->report_event != 0) {
-        rg->out->cause = record->doubt->report_event;
+    const struct rg_doubt *doubt = record != NULL ? rg_pe_doubt(record) : NULL;
+    if (!by_itself && doubt != NULL && doubt->report_event != 0) {
+        rg->out->cause = doubt->report_event;
     }
     (void)outbox_event(rg->out, EVENT_PE_REMOVED, handle, pe_id, rg->set.id,
                        "PE 0x%08x left pool %s: %s", pe_id,

@@ -39,7 +39,8 @@
 
 struct rg_node {
     struct rg_node *next;
-    uint64_t hash;
+    uint32_t hash;
+    uint32_t number; /* the owner's: it would be lost otherwise */
 };
 struct rg_table {
     struct rg_node **buckets;
@@ -135,6 +136,7 @@ struct rg_reporter {
 };
 /** What is said against a PE; most never have it. */
 struct rg_doubt {
+    struct rg_principal *principal; /* see struct rg_pe */
     struct tm_us disputed_since;
     struct tm_us first_report;
     uint64_t report_event;
@@ -143,23 +145,36 @@ struct rg_doubt {
     uint8_t reporter_size;
     struct rg_reporter reporters[];
 };
-struct rg_pe { /* in an order that leaves no holes: there is one for each element */
+/** The handle of a pool, once for all records of its PEs. */
+struct rg_name {
     struct rg_node node;
+    uint32_t pes;
+    uint16_t len;
+    uint8_t octets[];
+};
+struct rg_pe {           /* without holes, in blocks: there is one for each element */
+    struct rg_node node; /* number: PE id */
     struct rg_timer timer;
-    struct tm_us asked;
-    struct rg_doubt *doubt;         /* NULL: nothing yet */
-    struct rg_principal *principal; /* whose it is counted for */
+    struct rg_name *name;
+    union {
+        struct rg_principal *principal; /* whose it is counted for */
+        struct rg_doubt *doubt;         /* doubted: it has that */
+    };
     uint64_t assoc;
-    uint32_t pe_id;
-    uint16_t handle_len;
-    enum rg_pe_state state : 2;
-    bool by_report : 1;  /* PENDING because somebody reported it */
-    bool registered : 1; /* over an association with us: not just taken over */
-    bool disputed : 1;   /* PENDING because another registrar claims it: it is not ours meanwhile */
-    bool foreign : 1;    /* another registrar's, only reported here: asked (PENDING), or remembered
-                            while its reports count (WAIT) */
-    bool adopting : 1;   /* it has not registered here: `assoc` is found when it is asked, with H */
-    uint8_t handle[];
+    uint64_t asked_us : 48; /* when it was last; some nine years after the host's start at most */
+    uint64_t state : 2;     /* enum rg_pe_state */
+    uint64_t doubted : 1;
+    uint64_t by_report : 1;  /* PENDING because somebody reported it */
+    uint64_t registered : 1; /* over an association with us: not just taken over */
+    uint64_t disputed : 1;   /* PENDING as another registrar claims it: it is not ours meanwhile */
+    uint64_t foreign : 1;    /* another registrar's, only reported here: asked (PENDING), or
+                                remembered while its reports count (WAIT) */
+    uint64_t adopting : 1;   /* not registered here: `assoc` is found when it is asked, with H */
+};
+#define RG_PES_IN_BLOCK 63
+struct rg_pe_block {
+    struct rg_pe_block *next;
+    struct rg_pe pes[RG_PES_IN_BLOCK];
 };
 
 struct rg {
@@ -177,7 +192,9 @@ struct rg {
     struct bucket events;
     struct rg_hooks hooks;
     uint64_t next_assoc;
-    struct rg_table assocs, pes, topics, ways, principals;
+    struct rg_table assocs, pes, names, topics, ways, principals;
+    struct rg_pe_block *pe_blocks;
+    struct rg_node *spare_pes;
     struct rg_heap heap;
     struct asap_message rx, tx;
     struct wire_report report;
@@ -252,13 +269,38 @@ void rg_topic_changed(struct rg *rg, struct pool_handle handle, bool gone, struc
 void rg_topic_due(struct rg *rg, struct rg_topic *topic, struct tm_us now);
 void rg_unsubscribe_all(struct rg *rg, struct rg_assoc *assoc);
 
-/* --- liveness.c
+/* --- records.c
  * ---------------------------------------------------------------------------------------- */
 
 struct rg_pe *rg_pe_find(const struct rg *rg, struct pool_handle handle, uint32_t pe_id);
 /** The record of a PE, made if there is none; NULL: memory is out. */
 struct rg_pe *rg_pe_get(struct rg *rg, struct pool_handle handle, uint32_t pe_id, bool *ret_new);
 void rg_pe_drop(struct rg *rg, struct rg_pe *pe);
+bool rg_pes_init(struct rg *rg);
+/** Drops all records. */
+void rg_pes_done(struct rg *rg);
+struct pool_handle rg_pe_name(const struct rg_pe *pe);
+static inline uint32_t rg_pe_id(const struct rg_pe *pe)
+{
+    return pe->node.number;
+}
+/** What is said against it, or NULL. */
+static inline struct rg_doubt *rg_pe_doubt(const struct rg_pe *pe)
+{
+    return pe->doubted ? pe->doubt : NULL;
+}
+/** Where it says whose it is counted for. */
+static inline struct rg_principal **rg_pe_principal(struct rg_pe *pe)
+{
+    return pe->doubted ? &pe->doubt->principal : &pe->principal;
+}
+/** What is said against it, with room for so many reporters; NULL: memory is out. */
+struct rg_doubt *rg_pe_doubt_with(struct rg_pe *pe, uint8_t reporters);
+void rg_pe_clear_doubt(struct rg_pe *pe);
+
+/* --- liveness.c
+ * ---------------------------------------------------------------------------------------- */
+
 /** Accepted over that association: reports are void, the watch starts anew. */
 void rg_pe_registered(struct rg *rg, struct rg_pe *pe, uint64_t assoc, struct tm_us now);
 /** Asks it at once, unless it is being asked. */

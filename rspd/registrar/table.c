@@ -41,10 +41,10 @@ static void grow(struct rg_table *table)
 
 void rg_table_add(struct rg_table *table, struct rg_node *node, uint64_t hash)
 {
-    if (table->count >= table->size) {
+    if (table->count >= 2 * table->size) {
         grow(table);
     }
-    node->hash = hash;
+    node->hash = (uint32_t)hash;
     node->next = table->buckets[hash & (table->size - 1)];
     table->buckets[hash & (table->size - 1)] = node;
     table->count++;

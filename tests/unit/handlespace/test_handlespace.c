@@ -144,6 +144,44 @@ Test(handlespace, keeps_all_that_comes)
     }
 }
 
+/* What stands beside each other in an element, each as large as it may be. */
+Test(handlespace, keeps_the_greatest_values)
+{
+    struct hs *hs = open_hs(&NO_LIMITS);
+    struct ip_address a[65];
+    for (uint8_t i = 0; i < 65; i++) {
+        a[i] = (struct ip_address){.family = IP_V6, .octets = {0xfd, i}};
+        memset(a[i].octets + 2, 0xff, 14);
+    }
+    struct pool_element pe = {
+        .pe_id = UINT32_MAX,
+        .user = {.protocol = TRANSPORT_DCCP,
+                 .port = UINT16_MAX,
+                 .use = UINT16_MAX,
+                 .service_code = UINT32_MAX,
+                 .address_count = 64,
+                 .addresses = a},
+        .asap = {.protocol = TRANSPORT_UDPLITE,
+                 .port = UINT16_MAX,
+                 .use = UINT16_MAX,
+                 .address_count = 64,
+                 .addresses = a + 1},
+        .policy = {.type = POLICY_LUD_DPF,
+                   .word_count = 4,
+                   .words = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX}}};
+    for (int64_t more = 0; more < 2; more++) {
+        int64_t life = HS_LIFE_MAX_MS + more;
+        cr_assert_leq(hs_register(hs, pool_handle_of("k"), &pe, life, 5, at_ms(0)), HS_UPDATED);
+        hs_read_begin();
+        expect_kept(hs, &pe);
+        int64_t kept = hs_find(hs, pool_handle_of("k"), UINT32_MAX)->life_ms;
+        hs_read_end();
+        cr_assert_eq(kept, more == 0 ? HS_LIFE_MAX_MS : -1);
+        cr_assert_eq(tm_is_never(hs_next_expiry(hs)), more == 1);
+    }
+    close_hs(hs);
+}
+
 /* policies:P-33, P-34: the pool is as its first element made it. */
 Test(handlespace, refuses_what_does_not_fit_the_pool)
 {

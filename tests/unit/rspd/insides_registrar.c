@@ -39,13 +39,13 @@ static bool in_order(const struct rg_table *table)
 
 static const char *element(const struct rg *rg, const struct rg_pe *pe, uint32_t *timers)
 {
-    struct pool_handle handle = {.octets = pe->handle, .len = pe->handle_len};
+    struct pool_handle handle = rg_pe_name(pe);
     bool runs = pe->timer.index != RG_TIMER_OFF;
-    const struct rg_doubt *doubt = pe->doubt;
+    const struct rg_doubt *doubt = rg_pe_doubt(pe);
     *timers += runs ? 1 : 0;
     HOLDS(runs == (pe->state != RG_PE_IDLE), "a watch without timer, or the other way round");
     HOLDS(pe->timer.kind == RG_TIMER_PE, "the timer of a PE is another one");
-    HOLDS(rg_pe_find(rg, handle, pe->pe_id) == pe, "a PE that is not found, or there twice");
+    HOLDS(rg_pe_find(rg, handle, rg_pe_id(pe)) == pe, "a PE that is not found, or there twice");
     HOLDS(!pe->disputed || pe->state == RG_PE_PENDING, "disputed without being asked");
     HOLDS(!pe->foreign || !pe->disputed, "another's and disputed at once");
     HOLDS(doubt == NULL || doubt->reporter_count <= doubt->reporter_size,
@@ -103,8 +103,8 @@ const char *insides_of_registrar(const struct rg *rg)
     uint32_t by_assoc = 0;
     size_t ways = 0;
     const char *wrong = heap(rg);
-    HOLDS(in_order(&rg->assocs) && in_order(&rg->pes) && in_order(&rg->topics) &&
-              in_order(&rg->ways) && in_order(&rg->principals),
+    HOLDS(in_order(&rg->assocs) && in_order(&rg->pes) && in_order(&rg->names) &&
+              in_order(&rg->topics) && in_order(&rg->ways) && in_order(&rg->principals),
           "a table is out of order");
     EACH(&rg->pes, node)
     {

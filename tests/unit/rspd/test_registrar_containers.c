@@ -30,7 +30,7 @@ Test(containers, hashes_of_names)
     }
 }
 
-/* 64 buckets, twice as many as soon as there are more nodes than buckets; each node is found. */
+/* 64 buckets, twice as many as soon as there are more than two nodes each; every node is found. */
 Test(containers, tables_grow)
 {
     static struct rg_node nodes[300];
@@ -40,7 +40,7 @@ Test(containers, tables_grow)
     for (size_t i = 0; i < 300; i++) {
         rg_table_add(&table, &nodes[i], i * 37);
         cr_assert_eq(table.count, i + 1);
-        cr_assert_eq(table.size, i < 64 ? 64 : i < 128 ? 128 : i < 256 ? 256 : 512);
+        cr_assert_eq(table.size, i < 128 ? 64 : i < 256 ? 128 : 256);
     }
     for (size_t i = 0; i < 300; i++) {
         struct rg_node *node = rg_table_first(&table, i * 37);
@@ -96,4 +96,69 @@ Test(containers, timers_in_order)
     }
     cr_assert_eq(heap.owners, 0);
     free(heap.timers);
+}
+
+static size_t blocks(void)
+{
+    size_t n = 0;
+    for (const struct rg_pe_block *block = b.rg->pe_blocks; block != NULL; block = block->next) {
+        n++;
+    }
+    return n;
+}
+
+/* Records stand in blocks that serve again, and share the handles of their pools. */
+Test(containers, records_in_blocks)
+{
+    enum { RECORDS = 200 };
+    static struct rg_pe *pes[RECORDS];
+    const char *const pools[] = {"web", "mail", "web2"};
+    for (int round = 0; round < 3; round++) {
+        for (uint32_t i = 0; i < RECORDS; i++) {
+            bool fresh = false;
+            pes[i] = rg_pe_get(b.rg, pool_handle_of(pools[i % 3]), 1 + i / 3, &fresh);
+            cr_assert(pes[i] != NULL && fresh);
+            cr_assert_eq(rg_pe_id(pes[i]), 1 + i / 3);
+            cr_assert(pool_handle_equal(rg_pe_name(pes[i]), pool_handle_of(pools[i % 3])));
+            cr_assert(pes[i]->state == RG_PE_IDLE && pes[i]->asked_us == 0 && pes[i]->assoc == 0);
+            cr_assert_null(rg_pe_doubt(pes[i]));
+            cr_assert_eq(pes[i]->name, pes[i % 3]->name);
+            pes[i]->asked_us = pes[i]->assoc = 4711;
+            if (i % 5 == 0) {
+                cr_assert_not_null(rg_pe_doubt_with(pes[i], (uint8_t)(i % 7)));
+            }
+        }
+        cr_assert_eq(blocks(), (RECORDS + RG_PES_IN_BLOCK - 1) / RG_PES_IN_BLOCK);
+        cr_assert_eq(b.rg->names.count, 3);
+        for (uint32_t i = 0; i < RECORDS; i++) {
+            struct pool_handle pool = pool_handle_of(pools[i % 3]);
+            cr_assert_eq(rg_pe_find(b.rg, pool, 1 + i / 3), pes[i]);
+            rg_pe_drop(b.rg, pes[i]);
+            cr_assert_null(rg_pe_find(b.rg, pool, 1 + i / 3));
+        }
+        cr_assert_eq(b.rg->names.count, 0);
+    }
+}
+
+/* Whose it is counted for is known with and without doubt. */
+Test(containers, records_keep_their_principal)
+{
+    bool fresh;
+    struct rg_pe *pe = rg_pe_get(b.rg, pool_handle_of("web"), 7, &fresh);
+    cr_assert_not_null(pe);
+    struct rg_principal *mine = *rg_pe_principal(pe);
+    struct rg_principal *other = (struct rg_principal *)(void *)&fresh;
+    *rg_pe_principal(pe) = other;
+    for (uint8_t reporters = 0; reporters < 9; reporters += 4) {
+        struct rg_doubt *doubt = rg_pe_doubt_with(pe, reporters);
+        cr_assert_not_null(doubt);
+        cr_assert_eq(rg_pe_doubt(pe), doubt);
+        cr_assert_eq(doubt->reporter_size, reporters);
+        cr_assert_eq(*rg_pe_principal(pe), other);
+    }
+    rg_pe_clear_doubt(pe);
+    cr_assert_null(rg_pe_doubt(pe));
+    cr_assert_eq(*rg_pe_principal(pe), other);
+    *rg_pe_principal(pe) = mine;
+    rg_pe_drop(b.rg, pe);
 }
