@@ -456,3 +456,23 @@ Test(enrp_shares, an_arbitration_after_another)
     }
     ex_free(ex);
 }
+
+/* An eighth of what we own is even enough, one more than that is not. */
+Test(enrp_shares, even_enough)
+{
+    enum { OWN = 80 };
+    static const uint32_t theirs[] = {OWN - 9, OWN - 10};
+    for (size_t i = 0; i < 2; i++) {
+        struct ex *ex = ex_serving(balances);
+        ex_peer(ex, 1, 1, 1);
+        for (uint32_t id = 1; id <= OWN; id++) {
+            ex_put(ex, "pool", id, ME, 1000 + id);
+            if (id <= theirs[i]) {
+                ex_put(ex, "pool", 1000 + id, 1, 0);
+            }
+        }
+        en_balance_due(ex->en, ex->now);
+        cr_assert_eq(ex_count(ex, ENRP_HANDLE_UPDATE), i == 0 ? 0 : 5);
+        ex_free(ex);
+    }
+}

@@ -2,6 +2,8 @@
 /* The registrar's watch over PEs: keep-alives and reports (asap:A-94 … ). */
 #include "registrar_fixture.h"
 
+#include "rspd/registrar/rg_internal.h"
+
 TestSuite(watch, .init = open_bench, .fini = close_bench);
 
 static void expect_keep_alive(uint32_t id)
@@ -324,4 +326,17 @@ Test(watch, everybodys_interval)
     drain();
     pass_ms(250000);
     cr_assert(silent());
+}
+
+/* What was said of another registrar's element is remembered for a minute after its answer. */
+Test(watch, reports_on_a_foreign_element_are_kept)
+{
+    import("web", 7, PE_HOST);
+    report_unreachable("web", 7, PU_HOST);
+    expect_keep_alive(7);
+    acknowledge("web", 7, PE_HOST);
+    pass_ms(59999);
+    cr_assert_not_null(rg_pe_find(b.rg, pool_handle_of("web"), 7));
+    pass_ms(1);
+    cr_assert_null(rg_pe_find(b.rg, pool_handle_of("web"), 7));
 }
