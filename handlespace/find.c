@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#ifdef HS_TSAN
+#ifdef RSP_TSAN
 char hs_tsan_grace, hs_tsan_table;
 #endif
 

@@ -12,6 +12,8 @@
 #ifndef RSP_HANDLESPACE_RCU_H
 #define RSP_HANDLESPACE_RCU_H
 
+#include "common/sanitizers.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,29 +21,14 @@
  * In line, but neither for the analyzer, which cannot know that registering a thread makes its
  * reader, nor under sanitizers: liburcu keeps its readers less aligned than their type says.
  */
-#if defined(__clang_analyzer__) || defined(__SANITIZE_ADDRESS__)
-#define HS_RCU_CALLED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(undefined_behavior_sanitizer)
-#define HS_RCU_CALLED 1
-#endif
-#endif
-#ifndef HS_RCU_CALLED
+#if !defined(__clang_analyzer__) && !defined(RSP_ASAN) && !defined(RSP_UBSAN)
 #define _LGPL_SOURCE
 #endif
 #include <urcu/urcu-bp.h>
 
 #include <urcu/rculfhash.h>
 
-#if defined(__SANITIZE_THREAD__)
-#define HS_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define HS_TSAN 1
-#endif
-#endif
-
-#ifdef HS_TSAN
+#ifdef RSP_TSAN
 void __tsan_acquire(void *addr);
 void __tsan_release(void *addr);
 extern char hs_tsan_grace, hs_tsan_table;

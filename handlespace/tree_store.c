@@ -7,17 +7,14 @@
  */
 #include "handlespace/tree_node.h"
 
+#include "common/sanitizers.h"
+
 #include <stdlib.h>
 
 /* The address checker shall see whoever looks at a node that has gone. */
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef RSP_ASAN
 #define KEEP false
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define KEEP false
-#endif
-#endif
-#ifndef KEEP
+#else
 #define KEEP true
 #endif
 

@@ -107,7 +107,9 @@ static void expect_kept(struct hs *hs, const struct pool_element *pe)
     }
     cr_assert_eq(got[0].service_code, pe->user.service_code);
     cr_assert_eq(got[0].opaque_len, pe->user.opaque_len);
-    cr_assert_arr_eq(got[0].opaque, pe->user.opaque, pe->user.opaque_len);
+    if (pe->user.opaque_len > 0) {
+        cr_assert_arr_eq(got[0].opaque, pe->user.opaque, pe->user.opaque_len);
+    }
     cr_assert_eq(policy.type, pe->policy.type);
     cr_assert_eq(policy.word_count, pe->policy.word_count);
     cr_assert_arr_eq(policy.words, pe->policy.words, policy.word_count * sizeof(uint32_t));

@@ -84,7 +84,7 @@ Test(memory, none_to_begin_with)
     hs_thread_unregister();
 }
 
-#ifndef __SANITIZE_ADDRESS__ /* there nothing is used twice */
+#ifndef RSP_ASAN /* there nothing is used twice */
 /* What a change replaces serves the next one, once readers are done with it. */
 Test(memory, nodes_are_used_again)
 {

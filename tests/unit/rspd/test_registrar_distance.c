@@ -18,7 +18,8 @@ static void on_registered(void *ctx, const struct hs_element *element, struct tm
 {
     (void)ctx;
     (void)now;
-    told_distance = hs_policy(element).words[hs_policy(element).word_count - 1];
+    const struct policy policy = hs_policy(element);
+    told_distance = policy.word_count > 0 ? policy.words[policy.word_count - 1] : 0;
 }
 
 static void open_measuring(void)
