@@ -14,10 +14,11 @@
  *   pe.c          the accepting side     io.c  messages    poll.c  waiting
  *   options.c     socket options         notify.c  notifications
  *   seal.c        cookies through the daemon
+ *   status_report.c   reports to a monitor: when, as what (pure)   status.c   and their way
  *   server.c      rsp_server on top of the public interface
  *
- * Functions here return 0 or more, or -errno; those of include/rsp/ set errno. Lock order: an sd's
- * mutex, then its `receiver`, the table's or rpc's; never two sds'.
+ * Functions here return 0 or more, or -errno; those of include/rsp/ set errno. Lock order:
+ * status.c's, an sd's mutex, then its `receiver`, the table's or rpc's; never two sds'.
  */
 #ifndef RSP_LIBRSP_INTERNAL_H
 #define RSP_LIBRSP_INTERNAL_H

@@ -6,6 +6,7 @@
 
 #include "librsp/control.h"
 #include "librsp/sd.h"
+#include "librsp/status.h"
 
 #define CLOSE_FLUSH_MS 2000
 
@@ -339,6 +340,7 @@ rsp_recvmsg(int fd, void *buffer, size_t size, struct rsp_sndrcvinfo *info,
     if (buffer == NULL || size == 0) {
         return ret_size(-EINVAL);
     }
+    status_tick();
     struct sd *sd = sd_get(fd);
     if (sd == NULL) {
         return ret_size(-EBADF);
@@ -381,6 +383,7 @@ RSP_PUBLIC ssize_t rsp_recv(int fd, void *buffer, size_t size, int flags)
     if (buffer == NULL || size == 0) {
         return ret_size(-EINVAL);
     }
+    status_tick();
     struct sd *sd = sd_get(fd);
     if (sd == NULL) {
         return ret_size(-EBADF);
@@ -608,6 +611,7 @@ RSP_PUBLIC ssize_t rsp_sendmsg(int fd, const void *data, size_t size, unsigned i
     if ((data == NULL || size == 0) != ends || ppid == htonl(CONTROL_PPID)) {
         return ret_size(-EINVAL);
     }
+    status_tick();
     struct sd *sd = sd_get(fd);
     if (sd == NULL || sd->kind == SD_REQUEST) {
         if (sd != NULL) {
@@ -625,6 +629,7 @@ RSP_PUBLIC ssize_t rsp_sendmsg(int fd, const void *data, size_t size, unsigned i
 RSP_PUBLIC ssize_t rsp_send(int fd, const void *data, size_t size, int flags)
 {
     struct out out = {.data = data, .size = size};
+    status_tick();
     struct sd *sd = data != NULL && size > 0 ? sd_get(fd) : NULL;
     if (sd == NULL || sd->kind == SD_REQUEST) {
         if (sd != NULL) {
@@ -757,8 +762,12 @@ static int close_as(int fd, bool tell)
     case SD_REQUEST:
         break;
     }
+    bool element = sd->kind == SD_SERVER;
     sd_close(sd);
     sd_put(sd);
+    if (element) {
+        status_now();
+    }
     return 0;
 }
 

@@ -10,6 +10,7 @@
 
 #include "librsp/card.h"
 #include "librsp/control.h"
+#include "librsp/status.h"
 #include "wire/report.h"
 
 #define ACCEPTS_PER_TURN 64
@@ -33,6 +34,7 @@ void peer_free(struct peer *peer, bool tell, bool abort)
     }
     channel_close(&peer->ch, abort);
     free(peer->echo);
+    free(peer->status);
     free(peer);
 }
 
@@ -403,6 +405,7 @@ static int new_descriptor(struct sd *server, int take_fd, struct listener *l)
 RSP_PUBLIC int rsp_accept(int fd, int timeout)
 {
     struct tm_us deadline = deadline_of(timeout);
+    status_tick();
     struct sd *sd = sd_get(fd);
     if (sd == NULL) {
         return rsp_ret(-EBADF);

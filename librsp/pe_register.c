@@ -14,6 +14,8 @@
 
 #include "librsp/basic_internal.h"
 #include "librsp/server_internal.h"
+#include "librsp/status.h"
+#include "wire/csp.h"
 
 #define TCP_POOL_LEN (sizeof(TCP_POOL) - 1)
 #define BACKLOG      1024
@@ -322,6 +324,16 @@ static int change(struct sd *sd, const unsigned char *handle, size_t size,
     return r;
 }
 
+/** What a monitor is told of the load: nothing unless the choice follows it. */
+static uint16_t workload_of(const struct rsp_loadinfo *loadinfo)
+{
+    if (loadinfo == NULL || !PPT_IS_ADAPTIVE(loadinfo->rli_policy)) {
+        return CSP_WORKLOAD_UNKNOWN;
+    }
+    uint16_t load = (uint16_t)(loadinfo->rli_load >> 16);
+    return load == CSP_WORKLOAD_UNKNOWN ? CSP_WORKLOAD_UNKNOWN - 1 : load;
+}
+
 RSP_PUBLIC int rsp_register(int fd, const unsigned char *handle, size_t size,
                             const struct rsp_loadinfo *loadinfo, unsigned int interval_ms,
                             int flags)
@@ -337,11 +349,20 @@ RSP_PUBLIC int rsp_register(int fd, const unsigned char *handle, size_t size,
     if (r == 0 && !sd->server->listening) {
         r = server_listen(sd, BACKLOG);
     }
+    bool fresh = r == 0 && !sd->server->registered;
     if (r == 0) {
         r = sd->server->registered ? change(sd, handle, size, loadinfo, &policy, interval_ms)
                                    : join(sd, handle, size, &policy, interval_ms, flags);
     }
+    if (r == 0 && (fresh || loadinfo != NULL)) {
+        sd->server->workload = workload_of(loadinfo);
+    }
     sd_put(sd);
+    if (fresh) {
+        status_now();
+    } else {
+        status_tick();
+    }
     return rsp_ret(r);
 }
 
@@ -355,5 +376,6 @@ RSP_PUBLIC int rsp_deregister(int fd, int flags)
                 ? server_deregister(sd, (flags & DEREGF_DONTWAIT) == 0)
                 : -ENOTCONN;
     sd_put(sd);
+    status_now();
     return rsp_ret(r);
 }

@@ -8,6 +8,7 @@
 
 #include "librsp/sd.h"
 #include "librsp/server_internal.h"
+#include "librsp/status.h"
 
 #define SLICE_MS 50 /* while somebody waits to send without a server */
 
@@ -112,9 +113,10 @@ RSP_PUBLIC int rsp_poll(struct pollfd *fds, unsigned int nfds, int timeout)
     int r;
     for (;;) {
         bool slices;
+        status_tick();
         int ours = round_of(fds, nfds, wait, &slices);
         r = poll(wait, 2 * (nfds_t)nfds,
-                 ours > 0 ? 0 : time_left_ms(deadline, slices ? SLICE_MS : -1));
+                 ours > 0 ? 0 : time_left_ms(deadline, slices ? SLICE_MS : status_patience_ms()));
         if (r < 0) {
             r = -errno;
             break;

@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "librsp/status.h"
+
 #define CHUNK    1024
 #define CHUNKS   2048 /* two million descriptors */
 #define SLICE_MS 50
@@ -97,6 +99,7 @@ static void after_fork_child(void)
         }
     }
     init_locks();
+    status_child();
 }
 
 static void prepare(void)
@@ -104,6 +107,7 @@ static void prepare(void)
     init_locks();
     ready_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
     (void)pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+    status_from_environment();
 }
 
 /*
@@ -189,6 +193,7 @@ static void unref(struct sd *sd)
         (void)pthread_mutex_destroy(&sd->mutex);
         (void)pthread_mutex_destroy(&sd->receiver);
         free(sd->handle);
+        free(sd->status);
         free(sd);
     }
 }
@@ -218,6 +223,19 @@ void sd_close(struct sd *sd)
     notice_drop_all(sd);
     if (was) {
         atomic_fetch_sub(&sd->refs, 1); /* the table's; the caller still has its own */
+    }
+}
+
+void sd_each(void (*fn)(struct sd *sd, void *ctx), void *ctx)
+{
+    for (int c = 0; c < CHUNKS; c++) {
+        for (int i = 0; atomic_load(&table[c]) != NULL && i < CHUNK; i++) {
+            struct sd *sd = sd_get(c * CHUNK + i);
+            if (sd != NULL) {
+                fn(sd, ctx);
+                sd_put(sd);
+            }
+        }
     }
 }
 
@@ -279,6 +297,7 @@ static int poll_unlocked(struct sd *sd, struct pollfd *fds, unsigned count, int 
     int n;
     unlock(sd);
     pthread_cleanup_push(wait_cancelled, sd);
+    status_tick();
     n = poll(fds, count, timeout);
     pthread_cleanup_pop(0);
     return n;
@@ -286,7 +305,7 @@ static int poll_unlocked(struct sd *sd, struct pollfd *fds, unsigned count, int 
 
 int sd_wait(struct sd *sd, struct tm_us deadline)
 {
-    int timeout = time_left_ms(deadline, -1);
+    int timeout = time_left_ms(deadline, status_patience_ms());
     if (timeout == 0) {
         return -EAGAIN;
     }
@@ -307,7 +326,9 @@ int sd_wait_fds(struct sd *sd, struct pollfd *fds, unsigned count, struct tm_us 
 
 bool sd_may_receive(const struct sd *sd, const struct channel *ch)
 {
-    return !sd->shared && !sd->ready_on && sd->notices == NULL && channel_can_wait(ch);
+    /* Who reports to a monitor must wake for it. */
+    return !status_on() && !sd->shared && !sd->ready_on && sd->notices == NULL &&
+           channel_can_wait(ch);
 }
 
 /* A thread in sd_receive(). */

@@ -52,6 +52,7 @@ struct peer {
     bool wants_out; /* EPOLLOUT is asked for */
     uint8_t *echo;  /* the state brought along, until the program takes it */
     uint32_t echo_len;
+    char *status; /* of a session without a descriptor of its own, see sd */
 };
 
 struct sd_options {
@@ -83,6 +84,7 @@ struct sd {
     uint16_t handle_len;
     uint8_t *handle;
     uint32_t pe_id;
+    char *status; /* what a monitor is told of it; NULL: nothing */
     union {
         struct user *user;
         struct server *server;
@@ -97,6 +99,8 @@ struct sd *sd_new(enum sd_kind kind, int *ret_error);
 struct sd *sd_get(int fd);
 /** Unlocks, lets go. */
 void sd_put(struct sd *sd);
+/** Calls for every descriptor, locked in its turn; no other may be. */
+void sd_each(void (*fn)(struct sd *sd, void *ctx), void *ctx);
 /** Takes it out of the table and closes the descriptor; the object goes with the last sd_put(). */
 void sd_close(struct sd *sd);
 

@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 
 #include "librsp/rsp_server.h"
+#include "librsp/status.h"
 
 RSP_PUBLIC struct rsp_server *rsp_server_new(const struct rsp_server_config *config)
 {
@@ -252,7 +253,12 @@ RSP_PUBLIC int rsp_server_wait(struct rsp_server *server, int timeout_ms)
     struct pollfd fds[2] = {{.fd = server->sd, .events = POLLIN},
                             {.fd = stopping ? -1 : server->wake_fd, .events = POLLIN}};
     uint64_t count;
-    int n = poll(fds, 2, timeout_ms);
+    struct tm_us deadline = deadline_of(timeout_ms);
+    int n;
+    do {
+        status_tick();
+        n = poll(fds, 2, time_left_ms(deadline, status_patience_ms()));
+    } while (n == 0 && !tm_due(deadline, now_us()));
     if (n > 0 && fds[1].revents != 0) {
         (void)!read(server->wake_fd, &count, sizeof(count));
     }

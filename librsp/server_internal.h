@@ -26,6 +26,7 @@ struct server {
     struct listener listeners[SERVER_LISTENERS];
     int count;
     bool listening, registered;
+    uint16_t workload; /* as wire/csp.h has it */
     /* SOCK_SEQPACKET: its sessions; the id is the place plus one */
     struct peer **peers;
     uint32_t size, used, search;

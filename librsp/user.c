@@ -237,6 +237,7 @@ static enum machine_event greet(struct sd *sd, int *ret_value)
     struct user *u = sd->user;
     u->avoid = 0;
     u->connections++;
+    u->since = now_us();
     daemon_close(sd);
     int r = sd_rewatch(sd, u->ch.fd, EPOLLIN, SD_TAG_DATA);
     r = r == 0 ? replay_greet(sd) : r;

@@ -14,6 +14,8 @@ struct user {
     int daemon_fd, timer_fd; /* -1: none */
     bool watching_out;
     unsigned connections; /* that there have been */
+    struct tm_us since;   /* when the present one came */
+    uint32_t ppid;        /* of what was sent last */
     unsigned stale_ms;
     /* the question in hand */
     uint32_t request;

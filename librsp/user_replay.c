@@ -51,6 +51,7 @@ void user_sent(struct sd *sd, const void *data, size_t len, uint32_t ppid, uint1
     struct user *u = sd->user;
     struct kept head = {.len = (uint32_t)len, .ppid = ppid, .stream = stream};
     u->sent_count++;
+    u->ppid = ntohl(ppid);
     if (sd->opt.replay <= 0 || u->kept_lost) {
         return;
     }

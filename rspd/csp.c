@@ -20,37 +20,6 @@ struct tm_us csp_next(const struct csp *csp)
     return csp->interval_ms > 0 ? csp->next : TM_NEVER;
 }
 
-/* Those of global scope, or else of at least site-local scope; the first with the port. */
-static void say_location(const struct csp_facts *facts, char *out, size_t size)
-{
-    enum ip_scope least = IP_SCOPE_SITE_LOCAL;
-    char text[64];
-    bool some = false;
-    for (size_t i = 0; i < facts->address_count; i++) {
-        if (ip_address_scope(&facts->addresses[i]) == IP_SCOPE_GLOBAL) {
-            least = IP_SCOPE_GLOBAL;
-        }
-    }
-    int n = snprintf(out, size, "%s: ", facts->host);
-    for (size_t i = 0; i < facts->address_count && n > 0 && (size_t)n < size; i++) {
-        const struct ip_address *a = &facts->addresses[i];
-        if (ip_address_scope(a) < least) {
-            continue;
-        }
-        (void)ip_address_format(a, text, sizeof(text));
-        bool bracketed = !some && a->family == IP_V6;
-        n += snprintf(out + n, size - (size_t)n, "%s%s%s%s", some ? ", " : "", bracketed ? "[" : "",
-                      text, bracketed ? "]" : "");
-        if (!some && n > 0 && (size_t)n < size) {
-            n += snprintf(out + n, size - (size_t)n, ":%u", facts->port);
-        }
-        some = true;
-    }
-    if (!some && n > 0 && (size_t)n < size) {
-        (void)snprintf(out + n, size - (size_t)n, "(local only)");
-    }
-}
-
 static void say_status(const struct csp_facts *facts, char *out, size_t size)
 {
     (void)snprintf(out, size, "%u[%u] PEs in %u Pool%s, %zu Peer%s", facts->elements, facts->owned,
@@ -77,7 +46,8 @@ bool csp_due(struct csp *csp, const struct csp_facts *facts, struct tm_us now,
     csp->first = csp->sender == 0 ? now : csp->first;
     csp->sender = csp_id(CSP_REGISTRAR, facts->registrar_id);
     begin(csp, now, ret);
-    say_location(facts, ret->location, sizeof(ret->location));
+    csp_say_location(facts->host, facts->addresses, facts->address_count, facts->port,
+                     ret->location);
     say_status(facts, ret->status, sizeof(ret->status));
     for (size_t i = 0; i < facts->peer_count && i < CSP_LINKS_MAX; i++) {
         ret->links[ret->link_count++] =

@@ -2,6 +2,7 @@
 #include "wire/csp.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/cursor.h"
@@ -95,4 +96,36 @@ int csp_decode(const uint8_t *octets, size_t len, struct csp_report *ret)
     }
     *ret = r;
     return 0;
+}
+
+void csp_say_location(const char *host, const struct ip_address *addresses, size_t count,
+                      uint16_t port, char ret[CSP_TEXT_MAX])
+{
+    enum ip_scope least = IP_SCOPE_SITE_LOCAL;
+    char text[IP_ADDRESS_TEXT_MAX];
+    bool some = false;
+    for (size_t i = 0; i < count; i++) {
+        if (ip_address_scope(&addresses[i]) == IP_SCOPE_GLOBAL) {
+            least = IP_SCOPE_GLOBAL;
+        }
+    }
+    int n = snprintf(ret, CSP_TEXT_MAX, "%s: ", host);
+    for (size_t i = 0; i < count && n > 0 && n < CSP_TEXT_MAX; i++) {
+        const struct ip_address *a = &addresses[i];
+        if (ip_address_scope(a) < least) {
+            continue;
+        }
+        (void)ip_address_format(a, text, sizeof(text));
+        bool with_port = !some && port != 0;
+        bool bracketed = with_port && a->family == IP_V6;
+        n += snprintf(ret + n, CSP_TEXT_MAX - (size_t)n, "%s%s%s%s", some ? ", " : "",
+                      bracketed ? "[" : "", text, bracketed ? "]" : "");
+        if (with_port && n < CSP_TEXT_MAX) {
+            n += snprintf(ret + n, CSP_TEXT_MAX - (size_t)n, ":%u", port);
+        }
+        some = true;
+    }
+    if (!some && n > 0 && n < CSP_TEXT_MAX) {
+        (void)snprintf(ret + n, CSP_TEXT_MAX - (size_t)n, "(local only)");
+    }
 }

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/types.h"
+
 #define CSP_PORT             2960
 #define CSP_VERSION          0x00000200u
 #define CSP_TEXT_MAX         128 /* with the NUL that ends it */
@@ -55,5 +57,11 @@ int csp_encode(const struct csp_report *report, uint8_t *octets, size_t size);
  * not looked at: old releases had it wrong). Texts end where they have to.
  */
 int csp_decode(const uint8_t *octets, size_t len, struct csp_report *ret);
+/**
+ * The text for `location`: the host's name and the addresses of global scope, or else those of at
+ * least site-local scope, the first with the port unless it is 0.
+ */
+void csp_say_location(const char *host, const struct ip_address *addresses, size_t count,
+                      uint16_t port, char ret[CSP_TEXT_MAX]);
 
 #endif

@@ -496,6 +496,39 @@ ssize_t rsp_write(int sd, const char *data, size_t size);
 ssize_t rsp_read(int sd, void *buffer, size_t size);
 
 /**
+ * Begin or end to report to a monitor of components.
+ *
+ * The process is one component of the Component Status Protocol: a pool element, or a user of
+ * pools. A report goes out at once, and then in every interval from within this library: whenever
+ * one of rsp_accept(), rsp_recvmsg(), rsp_sendmsg(), rsp_poll(), rsp_server_wait() and the like is
+ * called or waits. A program that waits elsewhere (epoll(7)) may call rsp_poll(NULL, 0, 0) now and
+ * then. It tells where the process is, what it says by rsp_csp_setstatus(), the load of an element
+ * with an adaptive policy, the registrar of rspd(8), and the servers of its sessions.
+ *
+ * Without this call the variables CSP_SERVER ("address:port") and CSP_INTERVAL (milliseconds, at
+ * least 250) count, which are read with the first socket; without them nothing is reported. A child
+ * of fork(2) does not report until it calls this. The end of it sends a final report.
+ * @param server      the monitor's address and UDP port; NULL: reports end
+ * @param interval_ms milliseconds between two reports; 0: reports end
+ * @param id          the component: group (2 element, 3 user) in the top 8 bits, then its number.
+ *                    Number 0: that of the element once it is registered, a random one for a user;
+ *                    group 0: an element if it has registered, else a user
+ * @return 0, or -1 with errno: EAFNOSUPPORT neither IPv4 nor IPv6
+ */
+int rsp_csp_configure(const struct sockaddr *server, unsigned int interval_ms, uint64_t id);
+
+/**
+ * Set what the monitor is told of a session.
+ *
+ * It appears while the process has exactly one session; their number stands in its place else.
+ * @param sd      a session socket
+ * @param session the session at a SOCK_SEQPACKET element; else 0
+ * @param text    the first 127 octets of it count
+ * @return 0, or -1 with errno: EBADF no such socket or session, EINVAL no text, ENOMEM
+ */
+int rsp_csp_setstatus(int sd, rserpool_session_t session, const char *text);
+
+/**
  * Print a notification for people.
  *
  * @param notification what a receive function has delivered

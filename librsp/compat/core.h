@@ -68,6 +68,8 @@ ssize_t rspcore_recvmsg(int sd, void *buffer, size_t size, struct rsp_sndrcvinfo
                         int *msg_flags, int timeout);
 ssize_t rspcore_send_cookie(int sd, const unsigned char *cookie, size_t size, int session,
                             int timeout);
+int rspcore_csp_configure(const struct sockaddr *server, unsigned int interval_ms, uint64_t id);
+int rspcore_csp_setstatus(int sd, int session, const char *text);
 const char *rspcore_getpolicybytype(unsigned int policy);
 unsigned int rspcore_getpolicybyname(const char *name);
 

@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -226,6 +227,16 @@ static int read_registrar_number(struct rsp_info *info, const char *arg)
     return -1;
 }
 
+/** Once: a program must not lead the hunt, which is for the whole host. */
+static void say_registrars_are_the_daemons(void)
+{
+    static atomic_flag said = ATOMIC_FLAG_INIT;
+    if (!atomic_flag_test_and_set(&said)) {
+        (void)fprintf(stderr, "WARNING: -registrar= has no effect: registrars are a setting of "
+                              "rspd, Network.Registrars\n");
+    }
+}
+
 COMPAT_PUBLIC int rsp_initarg(struct rsp_info *info, const char *arg)
 {
     const char *value;
@@ -239,8 +250,7 @@ COMPAT_PUBLIC int rsp_initarg(struct rsp_info *info, const char *arg)
         if (!add_registrar(info, value)) {
             return wrong(arg);
         }
-        (void)fprintf(stderr, "WARNING: %s: the registrars are those of rspd, see rspd.conf\n",
-                      arg);
+        say_registrars_are_the_daemons();
         return 1;
     }
     if ((value = value_of(arg, "-asapannounce=")) != NULL) {
@@ -293,6 +303,13 @@ COMPAT_PUBLIC int rsp_initialize(struct rsp_info *info)
     if (!was && beginLogging != NULL) {
         beginLogging();
     }
+    if (!was) {
+        struct rsp_info defaults;
+        rsp_initinfo(&defaults);
+        const struct rsp_info *csp = info != NULL ? info : &defaults;
+        (void)rspcore_csp_configure(csp->ri_csp_server, csp->ri_csp_interval,
+                                    csp->ri_csp_identifier);
+    }
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO && !was; fd++) {
         (void)rsp_mapsocket(fd, fd); /* a closed one stays unmapped */
     }
@@ -312,6 +329,7 @@ COMPAT_PUBLIC void rsp_cleanup(void)
     bool was = initialized;
     initialized = false;
     (void)pthread_mutex_unlock(&mutex);
+    (void)rspcore_csp_configure(NULL, 0, 0);
     if (was && finishLogging != NULL) {
         finishLogging();
     }

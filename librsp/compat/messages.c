@@ -280,11 +280,5 @@ COMPAT_PUBLIC unsigned int rsp_getpolicybyname(const char *name)
 
 COMPAT_PUBLIC int rsp_csp_setstatus(int sd, rserpool_session_t session, const char *text)
 {
-    (void)session;
-    (void)text; /* no reports are sent from here, so it appears nowhere */
-    if (compat_kind(sd) != COMPAT_SOCKET) {
-        errno = EBADF;
-        return -1;
-    }
-    return 0;
+    return rspcore_csp_setstatus(sd, (int)session, text);
 }

@@ -25,6 +25,8 @@
 #define rsp_register                  rspcore_register
 #define rsp_deregister                rspcore_deregister
 #define rsp_accept                    rspcore_accept
+#define rsp_csp_configure             rspcore_csp_configure
+#define rsp_csp_setstatus             rspcore_csp_setstatus
 #define rsp_connect                   rspcore_connect
 #define rsp_forcefailover             rspcore_forcefailover
 #define rsp_has_cookie                rspcore_has_cookie

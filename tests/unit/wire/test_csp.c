@@ -135,3 +135,32 @@ Test(csp, captures_make_the_round_trip)
     (void)fclose(f);
     cr_assert(count > 20 && finals >= 3 && links > 4, "%u %u %u", count, finals, links);
 }
+
+Test(csp, a_location_names_what_others_can_reach)
+{
+    struct ip_address addresses[4];
+    char text[CSP_TEXT_MAX];
+    cr_assert_eq(ip_address_parse("127.0.0.1", &addresses[0]), 0);
+    cr_assert_eq(ip_address_parse("fd00::1", &addresses[1]), 0);
+    cr_assert_eq(ip_address_parse("10.0.0.1", &addresses[2]), 0);
+    cr_assert_eq(ip_address_parse("192.0.2.1", &addresses[3]), 0);
+    csp_say_location("node", addresses, 1, 80, text);
+    cr_assert_str_eq(text, "node: (local only)");
+    csp_say_location("node", addresses, 2, 80, text);
+    cr_assert_str_eq(text, "node: [fd00::1]:80");
+    csp_say_location("node", addresses, 2, 0, text);
+    cr_assert_str_eq(text, "node: fd00::1");
+    csp_say_location("node", addresses + 3, 1, 80, text);
+    cr_assert_str_eq(text, "node: 192.0.2.1:80");
+}
+
+Test(csp, a_location_that_is_too_long_is_cut)
+{
+    struct ip_address addresses[32];
+    char text[CSP_TEXT_MAX];
+    for (size_t i = 0; i < 32; i++) {
+        cr_assert_eq(ip_address_parse("2001:db8:1111:2222:3333::1", &addresses[i]), 0);
+    }
+    csp_say_location("node", addresses, 32, 80, text);
+    cr_assert_eq(strlen(text), CSP_TEXT_MAX - 1);
+}
