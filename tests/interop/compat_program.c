@@ -52,6 +52,36 @@ static void options(void)
     CHECK(info.ri_registrars == NULL);
 }
 
+/** What a monitor gets of a user that has not even a daemon, from its beginning to its end. */
+static void reports(void)
+{
+    struct rsp_info info;
+    struct sockaddr_in monitor = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(monitor);
+    unsigned char octets[1024];
+    static const unsigned char id[8] = {3, 0, 0, 0, 0, 0, 0x12, 0x34};
+    char argument[64];
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    CHECK(bind(fd, (struct sockaddr *)&monitor, len) == 0);
+    CHECK(getsockname(fd, (struct sockaddr *)&monitor, &len) == 0);
+    rsp_initinfo(&info);
+    (void)snprintf(argument, sizeof(argument), "-cspserver=127.0.0.1:%u", ntohs(monitor.sin_port));
+    CHECK(rsp_initarg(&info, argument) == 1 && rsp_initarg(&info, "-cspinterval=60000") == 1);
+    info.ri_csp_identifier = CID_COMPOUND(CID_GROUP_POOLUSER, 0x1234);
+    CHECK(rsp_initialize(&info) == 0);
+    CHECK(recv(fd, octets, sizeof(octets), MSG_DONTWAIT) == -1);
+    CHECK(rsp_poll(NULL, 0, 0) == 0);
+    CHECK(recv(fd, octets, sizeof(octets), MSG_DONTWAIT) == 288);
+    CHECK(octets[1] == 0 && memcmp(octets + 8, id, sizeof(id)) == 0);
+    CHECK(strcmp((const char *)octets + 156, "Looking for Registrar ...") == 0);
+    CHECK(rsp_poll(NULL, 0, 0) == 0);
+    CHECK(recv(fd, octets, sizeof(octets), MSG_DONTWAIT) == -1);
+    rsp_cleanup();
+    CHECK(recv(fd, octets, sizeof(octets), MSG_DONTWAIT) == 288);
+    CHECK(octets[1] == 1 && memcmp(octets + 8, id, sizeof(id)) == 0 && octets[156] == 0);
+    (void)close(fd);
+}
+
 static void wrong_descriptors(void)
 {
     char octets[64];
@@ -191,6 +221,7 @@ static void notifications(void)
 int main(void)
 {
     CHECK(setenv("RSP_SOCKET", "/nonexistent/rspd.sock", 1) == 0);
+    reports();
     options();
     wrong_descriptors();
     tags();

@@ -115,7 +115,8 @@ def test_a_program_for_it_compiles_and_runs(tmp_path):
     run("cc", "-std=gnu17", "-Wall", "-Wextra", "-Werror", "-I", folder, "-o", program,
         rsp.ROOT / "tests" / "interop" / "compat_program.c", "-L", OUR_LIBRARY.parent,
         f"-l:{OUR_LIBRARY.name}", f"-Wl,-rpath,{OUR_LIBRARY.parent}")
-    result = subprocess.run([program], capture_output=True, text=True, timeout=120)
+    result = subprocess.run([program], capture_output=True, text=True, timeout=120,
+                            env={"RSP_SOCKET": str(tmp_path / "none")})
     assert result.returncode == 0 and result.stdout == ""
     warnings = [line for line in result.stderr.splitlines() if line.startswith("WARNING")]
     assert len(warnings) == 1, warnings  # of two arguments
