@@ -118,17 +118,27 @@ static int local_new(struct ag *ag, const struct ag_pe *pe, struct tm_us now, st
     return 0;
 }
 
-/* One that was on its way out is wanted again. */
-static int local_again(struct ag *ag, struct ag_local *local, const struct ag_pe *pe)
+/* It becomes another one under its name, for resolver threads too. */
+static int local_replace(struct ag *ag, struct ag_local *local, const struct ag_pe *pe, bool unfit)
 {
     struct ag_mark *mark = ag_mark_new(AG_MARK_OWN, pe->handle, pe->pe_id, pe);
     if (mark == NULL) {
         return -ENOMEM;
     }
+    ag_mark_set(mark, AG_MARK_UNFIT, unfit);
     ag_mark_replace(ag, local->mark, mark);
     local->mark = mark;
     local->pe = *pe;
     local->pe.handle = local->pool->handle;
+    return 0;
+}
+
+/* One that was on its way out is wanted again. */
+static int local_again(struct ag *ag, struct ag_local *local, const struct ag_pe *pe)
+{
+    if (local_replace(ag, local, pe, false) < 0) {
+        return -ENOMEM;
+    }
     local->removing = false;
     local->withheld = false;
     local->told_ok = false;
@@ -256,11 +266,15 @@ int ag_pe_change(struct ag *ag, uint32_t pe_id, const struct ag_pe *to, struct t
     if (!moved && local->pe.life_ms == to->life_ms && local->pe.interval_ms == to->interval_ms) {
         return 0;
     }
-    local->pe.families = to->families;
-    local->pe.address_count = to->address_count;
-    memcpy(local->pe.addresses, to->addresses, sizeof(local->pe.addresses));
-    local->pe.life_ms = to->life_ms;
-    local->pe.interval_ms = to->interval_ms;
+    struct ag_pe next = local->pe;
+    next.families = to->families;
+    next.address_count = to->address_count;
+    memcpy(next.addresses, to->addresses, sizeof(next.addresses));
+    next.life_ms = to->life_ms;
+    next.interval_ms = to->interval_ms;
+    if (local_replace(ag, local, &next, local->withheld) < 0) {
+        return -ENOMEM;
+    }
     uint64_t before = ag_cause(ag, local->pe.cause);
     ag_pool_own(ag, local, now);
     /* Another life does not correct a refusal. */

@@ -139,7 +139,7 @@ void ag_pe_remove(struct ag *ag, uint32_t pe_id, const char *reason, struct tm_u
 int ag_pe_policy(struct ag *ag, uint32_t pe_id, const struct policy *policy, struct tm_us now);
 /**
  * Families, addresses, and life and interval of registrations become those of `to`; a change is
- * registered at once. 1: the addresses were others; 0; -ENOENT.
+ * registered at once. 1: the addresses were others; 0; -ENOENT, -ENOMEM (nothing has changed).
  */
 int ag_pe_change(struct ag *ag, uint32_t pe_id, const struct ag_pe *to, struct tm_us now);
 /**

@@ -152,6 +152,50 @@ Test(agent_elements, on_the_way_when_the_home_changes)
     }
 }
 
+/* programs of this host find it where it has moved to, with a registrar and without. */
+Test(agent_elements, moved_for_its_own_host)
+{
+    struct ag_answer answer;
+    struct ag_pe_info info;
+    for (int home = 0; home < 2; home++) {
+        struct fx *fx = fx_new(NULL);
+        struct ag_query q = fx_query("web");
+        fx_host(fx, "10.0.0.9", "10.0.0.77");
+        uint32_t id = fx_pe(fx, "web");
+        if (home == 1) {
+            uint64_t assoc = fx_home(fx, 1, "10.0.0.1");
+            accept_it(fx, assoc, "web", id);
+            cr_assert_eq(ag_resolve(fx->ag, &q, 1, fx->now, &answer), 0);
+            fx_answer_unknown(fx, assoc, "web");
+            cr_assert(ag_resolve_take(fx->ag, 1, fx->now, &answer));
+        }
+        cr_assert(ag_pe_get(fx->ag, id, &info));
+        info.pe.address_count = 1;
+        for (int i = 0; i < 2; i++) {
+            info.pe.addresses[0] = fx_ip(i == 0 ? "10.0.0.77" : "10.0.0.9");
+            cr_assert_eq(ag_pe_change(fx->ag, id, &info.pe, fx->now), 1);
+            cr_assert_eq(ag_resolve(fx->ag, &q, 1, fx->now, &answer), 1);
+            cr_assert(answer.result == 0 && answer.picks[0].pe_id == id);
+            cr_assert_eq(answer.picks[0].address_count, 1);
+            cr_assert(ip_address_equal(&answer.picks[0].addresses[0], &info.pe.addresses[0]));
+            hs_read_begin();
+            const struct hs_element *listed = hs_find(ag_cache(fx->ag), q.handle, id);
+            struct transport user = listed != NULL ? hs_user(listed) : (struct transport){0};
+            cr_assert_eq(user.address_count, 1);
+            cr_assert(ip_address_equal(&user.addresses[0], &info.pe.addresses[0]));
+            hs_read_end();
+        }
+        /* Moved while it is withheld, it stays withheld. */
+        cr_assert_eq(ag_pe_withhold(fx->ag, id, "it hangs", fx->now), 0);
+        info.pe.addresses[0] = fx_ip("10.0.0.77");
+        cr_assert_eq(ag_pe_change(fx->ag, id, &info.pe, fx->now), 1);
+        (void)ag_resolve(fx->ag, &q, 1, fx->now, &answer);
+        cr_assert_eq(answer.count, 0);
+        cr_assert(ag_mark_is(ag_mark_find(fx->ag, AG_MARK_OWN, q.handle, id), AG_MARK_UNFIT));
+        fx_free(fx);
+    }
+}
+
 /* under its id again, with what it wants now, whatever it was before. */
 Test(agent_elements, back_before_it_has_left)
 {
