@@ -81,6 +81,7 @@ static void drop_elements(struct ag *ag, struct pool_handle handle, const struct
     }
 }
 
+/* Its timers do not run: nobody waits for it, or the agent ends and takes out no more of them. */
 static void pool_free(struct ag *ag, struct ag_pool *pool)
 {
     struct ag_pool **at = &ag->pool_buckets[ag_hash(ag, pool->handle, 0) % AG_BUCKETS];
@@ -91,8 +92,6 @@ static void pool_free(struct ag *ag, struct ag_pool *pool)
     ag_mark_remove(ag, pool->mark);
     unlist(ag, pool);
     drop_elements(ag, pool->handle, NULL);
-    ag_timer_stop(&ag->timers, &pool->t1);
-    ag_timer_stop(&ag->timers, &pool->stale);
     ag_timers_release(&ag->timers, 2);
     ag->pool_count--;
     free(pool);

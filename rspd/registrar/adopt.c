@@ -32,7 +32,7 @@ static uint64_t hash_way(const struct rg *rg, const struct ip_address *address, 
 void rg_ways_set(struct rg *rg, struct rg_assoc *assoc)
 {
     rg_ways_clear(rg, assoc);
-    if (assoc->id == LOCAL_ASSOC || assoc->peer_count == 0 || assoc->port == 0) {
+    if (assoc->id == LOCAL_ASSOC || assoc->port == 0) {
         return;
     }
     assoc->ways = calloc(assoc->peer_count, sizeof(*assoc->ways));

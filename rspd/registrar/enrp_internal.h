@@ -238,8 +238,6 @@ void en_update_one(struct enrp *en, int slot, const struct hs_element *element, 
 /** One of ours that another registrar claims too: true at once for this host's own, else it is
  *  asked, from `at` on. */
 void en_assert(struct enrp *en, const struct hs_element *element, struct tm_us at);
-/** Another home for one element, without a word to anybody but the ASAP side. */
-void en_move(struct enrp *en, const struct hs_element *element, uint32_t home, struct tm_us now);
 /** Takes an element of another registrar out, silently. */
 void en_drop(struct enrp *en, const struct hs_element *element, struct tm_us now);
 

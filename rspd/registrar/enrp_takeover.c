@@ -19,7 +19,7 @@ static struct tm_us spread(const struct enrp *en, int64_t n, struct tm_us now)
     return tm_add_ms(now, n * 1000 / (en->set.adopt_rate > 0 ? en->set.adopt_rate : 1));
 }
 
-/* Every element of `from` gets another home; returns how many. */
+/* Every element of another registrar, `from`, gets another home; returns how many. */
 static uint32_t move_all(struct enrp *en, uint32_t from, uint32_t to, struct tm_us now)
 {
     struct hs_cursor cursor = {0};
@@ -29,13 +29,11 @@ static uint32_t move_all(struct enrp *en, uint32_t from, uint32_t to, struct tm_
     while ((element = hs_home_next(en->hs, from, &cursor)) != NULL) {
         struct pool_handle handle = *element->handle;
         uint32_t pe_id = element->pe_id;
-        en_move(en, element, to, now);
-        const struct hs_element *after = hs_find(en->hs, handle, pe_id);
-        if (after == NULL || after->home_id != to) {
-            continue; /* memory is out */
+        if (hs_set_home(en->hs, handle, pe_id, to, 0) != HS_UPDATED) {
+            continue; /* memory is out: the audit finds it again */
         }
         if (to == en->set.id && en->hooks.adopt != NULL) {
-            en->hooks.adopt(en->hooks.ctx, after, spread(en, moved, now));
+            en->hooks.adopt(en->hooks.ctx, hs_find(en->hs, handle, pe_id), spread(en, moved, now));
         }
         moved++;
     }

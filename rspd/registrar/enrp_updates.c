@@ -85,18 +85,6 @@ static void say_dropped(struct enrp *en, struct pool_handle handle, uint32_t pe_
                        pool_handle_format(handle, pool, sizeof(pool)), home);
 }
 
-void en_move(struct enrp *en, const struct hs_element *element, uint32_t home, struct tm_us now)
-{
-    bool ours = element->home_id == en->set.id;
-    if (element->home_id == home ||
-        hs_set_home(en->hs, *element->handle, element->pe_id, home, 0) != HS_UPDATED) {
-        return; /* without memory the audit finds it again */
-    }
-    if (ours) {
-        tell_disowned(en, *element->handle, element->pe_id, now);
-    }
-}
-
 void en_drop(struct enrp *en, const struct hs_element *element, struct tm_us now)
 {
     if (en->hooks.disputed != NULL &&

@@ -152,6 +152,53 @@ Test(agent_elements, on_the_way_when_the_home_changes)
     }
 }
 
+static void in_seconds(struct ag_settings *s)
+{
+    s->life_in_seconds = true;
+}
+
+/* a life of hours is told to the second, too. */
+Test(agent_elements, a_long_life_in_seconds)
+{
+    struct fx *fx = fx_new(in_seconds);
+    (void)fx_home(fx, 1, "10.0.0.1");
+    struct ag_pe pe = {.handle = pool_handle_of("web"),
+                       .protocol = TRANSPORT_TCP,
+                       .port = 80,
+                       .life_ms = 7200000,
+                       .policy = {.type = POLICY_RR}};
+    (void)add(fx, &pe);
+    fx_expect(fx, ASAP_REGISTRATION);
+    cr_assert_eq(fx->msg.elements[0].registration_life, 7200);
+    fx_free(fx);
+}
+
+/* an identifier that another has costs all the tries anew each time it is begun with. */
+Test(agent_elements, a_contest_begins_anew)
+{
+    struct fx *fx = fx_new(NULL);
+    uint64_t assoc = fx_home(fx, 1, "10.0.0.1");
+    uint32_t id = fx_pe(fx, "web");
+    static const enum policy_type types[] = {POLICY_LU, POLICY_RAND, POLICY_RR};
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        for (int tries = 0; tries < AG_CONTEST_MAX; tries++) {
+            fx_expect(fx, ASAP_REGISTRATION);
+            fx_respond(fx, assoc, ASAP_REGISTRATION_RESPONSE, "web", id, true,
+                       CAUSE_NON_UNIQUE_PE_ID);
+            cr_assert_eq(fx_state(fx, id), AG_PE_HUNTING);
+            fx_pass(fx, AG_CONTEST_MS);
+        }
+        fx_expect(fx, ASAP_REGISTRATION);
+        /* The last word is this, or that it may not, which ends the contest as well. */
+        fx_respond(fx, assoc, ASAP_REGISTRATION_RESPONSE, "web", id, true,
+                   i == 1 ? CAUSE_SECURITY : CAUSE_NON_UNIQUE_PE_ID);
+        cr_assert_eq(fx_state(fx, id), AG_PE_REFUSED);
+        struct policy other = {.type = types[i], .word_count = types[i] == POLICY_LU};
+        cr_assert_eq(ag_pe_policy(fx->ag, id, &other, fx->now), 0);
+    }
+    fx_free(fx);
+}
+
 /* programs of this host find it where it has moved to, with a registrar and without. */
 Test(agent_elements, moved_for_its_own_host)
 {

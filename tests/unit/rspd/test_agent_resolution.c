@@ -588,5 +588,11 @@ Test(agent_resolution, bounded)
     }
     cr_assert_eq(resolve(fx, "slow", AG_WAITERS_MAX, &answer), 1);
     cr_assert_eq(answer.result, -EAGAIN);
+    fx_answer(fx, assoc, "slow", 1, 1);
+    for (uint64_t i = 0; i < AG_WAITERS_MAX; i++) {
+        cr_assert(ag_resolve_take(fx->ag, i, fx->now, &answer), "request %lu is lost",
+                  (unsigned long)i);
+        cr_assert_eq(answer.result, 0);
+    }
     fx_free(fx);
 }

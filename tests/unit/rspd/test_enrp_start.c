@@ -282,7 +282,10 @@ Test(enrp_start, two_passes_after_an_unfinished_one)
 Test(enrp_start, configured_with_itself)
 {
     struct ex *ex = ex_new(NULL);
+    struct ip_address own[] = {ex_ip(50), ex_ip(51)};
+    enrp_addresses(ex->en, own, 2, ENRP_PORT, ex->now);
     configure(ex, 50);
+    configure(ex, 51);
     cr_assert_eq(ex->en->top, 0);
     struct ip_address address = ex_ip(1);
     cr_assert_eq(enrp_static_peer(ex->en, &address, 0, ENRP_PORT), -22);

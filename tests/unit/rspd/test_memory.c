@@ -60,6 +60,11 @@ static void agent_elements(struct fx *fx)
             (void)ag_pe_change(fx->ag, id, &pe, fx->now);
             (void)ag_pe_withhold(fx->ag, id, i == 1 ? "for a while" : NULL, fx->now);
             fx_check(fx);
+            ag_pe_remove(fx->ag, id, "closed", fx->now);
+            pe.pe_id = id; /* and back before it has left */
+            (void)ag_pe_add(fx->ag, &pe, fx->now, &error);
+            pe.pe_id = 0;
+            fx_check(fx);
         }
     }
 }
@@ -161,7 +166,12 @@ static void registrar_course(void)
     adopt_one(21);
     adopt_one(11);
     rg_disowned(b.rg, pool_handle_of("web"), 12, b.now);
+    struct rg_prefix all = {.address = host_address(0), .len = 8};
+    b.set.allow = &all;
+    b.set.allow_count = 1;
     reconfigure();
+    reconfigure();
+    b.set.allow_count = 0;
     pass_ms(8000);
     leave("web", 11, PE_HOST);
     up(PU_HOST);

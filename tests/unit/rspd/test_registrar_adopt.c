@@ -90,6 +90,27 @@ Test(adopt, answer_to_a_report)
     }
 }
 
+/* asap:A-96: the same of one that is asked because of a report, and has answered one before. */
+Test(adopt, answer_to_a_later_report)
+{
+    for (int late = 0; late < 2; late++) {
+        b.set.keep_alive_timeout_ms = 20000;
+        reconfigure();
+        join("web", 7, PE_HOST);
+        accuse(10, 10);
+        acknowledge("web", 7, PE_HOST);
+        b.now = tm_add_ms(b.now, 4999 + late);
+        drain();
+        accuse(11, 11);
+        cr_assert(told(PE_HOST));
+        acknowledge("web", 7, PE_HOST);
+        accuse(12, 13);
+        cr_assert_eq(registered("web", 7), late == 1);
+        leave("web", 7, PE_HOST);
+        drain();
+    }
+}
+
 /* The most that can be set is 63 hosts. */
 Test(adopt, most_reporters)
 {
@@ -247,6 +268,25 @@ Test(adopt, ways_to_a_host)
     drain();
     rg_timer(b.rg, b.now);
     cr_assert_eq(count_of(ACTION_CONNECT), 1);
+}
+
+/* Who says nothing of where it listens is no way to any host; nor is this host's own agent. */
+Test(adopt, no_ways)
+{
+    struct ip_address address = host_address(9);
+    quiet();
+    rg_assoc_up(b.rg, 20, &address, 1, 0, b.now);
+    rg_assoc_up(b.rg, 21, NULL, 0, 5000, b.now);
+    rg_assoc_up(b.rg, LOCAL_ASSOC, &address, 1, 5000, b.now);
+    check_insides();
+    hs_read_begin();
+    rg_adopt(b.rg, taken_over(7, 9, 5000, TRANSPORT_SCTP), b.now);
+    hs_read_end();
+    drain();
+    rg_timer(b.rg, b.now);
+    struct action *a = must(next_of(ACTION_CONNECT));
+    cr_assert_eq(a->addresses[0].octets[3], 9);
+    action_free(a);
 }
 
 /* One that is registered here and claimed by another: its answer is enough to tell everybody. */

@@ -229,6 +229,30 @@ Test(resolution, updates_are_gathered)
     cr_assert(silent());
 }
 
+/* asap:A-27: what other registrars tell, too: what has gone at once, what changed with others. */
+Test(resolution, updates_of_what_others_tell)
+{
+    b.set.keep_alive_ms = 0;
+    reconfigure();
+    join("web", 1, PE_HOST);
+    join("web", 2, PE_HOST);
+    subscribe("web", PU_HOST);
+    pass_ms(1000);
+    drain();
+    rg_element_changed(b.rg, pool_handle_of("web"), 2, b.now);
+    pass_ms(99);
+    cr_assert(silent());
+    pass_ms(1);
+    expect_update(PU_HOST, 2);
+    pass_ms(1000);
+    cr_assert_eq(hs_deregister(b.hs, pool_handle_of("web"), 2), HS_REMOVED);
+    rg_element_changed(b.rg, pool_handle_of("web"), 2, b.now);
+    pass_ms(1);
+    cr_assert(silent());
+    pass_ms(1);
+    expect_update(PU_HOST, 1);
+}
+
 Test(resolution, loads_alone_are_no_update)
 {
     b.set.keep_alive_ms = 0;

@@ -292,6 +292,26 @@ Test(malformed, a_report_always_fits_its_message)
     cr_assert_gt(asap_encode(&msg, again, sizeof(again)), 0);
 }
 
+/* The same of many that are short enough each: the first ones are named whole. */
+Test(malformed, a_report_of_many_fits_its_message)
+{
+    size_t len = message(ASAP_HANDLE_RESOLUTION, HANDLE);
+    memset(octets + len, 0, sizeof(octets) - len);
+    for (int i = 0; i < ASAP_CAUSES_MAX; i++) {
+        (void)unhex("c0111ffc", octets + len, 4);
+        len += 0x1ffc;
+    }
+    octets[2] = (uint8_t)(len >> 8);
+    octets[3] = (uint8_t)len;
+    cr_assert_eq(asap_decode(octets, len, &msg, &report), WIRE_OK);
+    cr_assert_eq(report.cause_count, ASAP_CAUSES_MAX);
+    cr_assert_eq(report.causes[0].body_len, 0x1ffc);
+    asap_message_init(&msg, ASAP_ERROR);
+    msg.cause_count = report.cause_count;
+    memcpy(msg.causes, report.causes, sizeof(report.causes));
+    cr_assert_gt(asap_encode(&msg, again, ASAP_MESSAGE_MAX), 0);
+}
+
 /* asap.md §8: errors are never answered by errors. */
 Test(malformed, an_error_is_never_reported)
 {
