@@ -227,6 +227,24 @@ Test(agent_resolution, lost_association)
     fx_free(fx);
 }
 
+/* Who waits when the registrar goes gets at once what is known, and waits no longer. */
+Test(agent_resolution, lost_while_it_was_asked)
+{
+    struct fx *fx = fx_new(NULL);
+    struct ag_answer answer;
+    uint64_t assoc = fx_home(fx, 1, "10.0.0.1");
+    fill(fx, assoc, "web", 2);
+    fx_pass(fx, 6000);
+    cr_assert_eq(resolve(fx, "web", 7, &answer), 0);
+    cr_assert_eq(resolve(fx, "other", 8, &answer), 0);
+    fx_drop(fx);
+    ag_assoc_down(fx->ag, assoc, fx->now);
+    cr_assert(ag_resolve_take(fx->ag, 7, fx->now, &answer));
+    cr_assert(answer.result == 0 && answer.event != 0);
+    cr_assert_not(ag_resolve_take(fx->ag, 8, fx->now, &answer), "nothing is known of it");
+    fx_free(fx);
+}
+
 /* With every registrar dead the agent serves what it knows, and says so. */
 Test(agent_resolution, all_registrars_dead)
 {

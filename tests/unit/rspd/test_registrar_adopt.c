@@ -390,7 +390,6 @@ Test(adopt, what_another_registrar_claims)
     cr_assert_null(rg_pe_find(b.rg, pool_handle_of("web"), 7));
     join("web", 8, PE_HOST);
     report_unreachable("web", 8, PU_HOST);
-    acknowledge("web", 8, PE_HOST);
     drain();
     rg_disowned(b.rg, pool_handle_of("web"), 8, b.now);
     cr_assert(told(PE_HOST));

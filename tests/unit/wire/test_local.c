@@ -200,6 +200,7 @@ Test(local, strings_are_cut_and_cleaned)
     lp_put_str(&w, LP_T_REASON, "123456789");
     lp_put_str(&w, LP_T_NAME, "12345\xe2\x82\xac");
     lp_put_str(&w, LP_T_EXE, "");
+    lp_put_str(&w, LP_T_PROBE, "\x80\x80\x80\x80\x80\x80\x80\x80\x80");
     struct lp_message msg = parsed(&w, lp_finish(&w));
     struct lp_each it;
     cr_assert(lp_find(&msg, LP_T_TEXT, &it));
@@ -214,6 +215,8 @@ Test(local, strings_are_cut_and_cleaned)
     (void)lp_str(&it, out, 0);
     cr_assert_eq(out[0], 'x');
     cr_assert(lp_find(&msg, LP_T_EXE, &it));
+    cr_assert_str_eq(lp_str(&it, out, sizeof(out)), "");
+    cr_assert(lp_find(&msg, LP_T_PROBE, &it)); /* no character begins in it */
     cr_assert_str_eq(lp_str(&it, out, sizeof(out)), "");
 }
 

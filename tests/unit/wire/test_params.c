@@ -165,6 +165,9 @@ Test(params, longer_parameters)
     one("00080010 40000001 00000005 00000006");
     cr_assert(wire_get_policy(&d, &tlv, &policy));
     cr_assert_eq(policy.word_count, 1);
+    one("0008000c 00000001 00000005"); /* round robin has none */
+    cr_assert(wire_get_policy(&d, &tlv, &policy));
+    cr_assert_eq(policy.word_count, 0);
     one("803f000c 00000003 00000004");
     cr_assert(wire_get_items(&d, &tlv, &items));
     cr_assert_eq(items, 3);
