@@ -74,15 +74,25 @@ bool tp_kernel_available(void)
     return true;
 }
 
-/* tp->stack: the buffer of the message being taken in; not an endpoint's, which a callback may
- * close while it reads the message. */
+/* What one system call brings. Room for long messages costs nothing until one comes. */
+#define BATCH 16
+
+struct batch {
+    struct mmsghdr heads[BATCH];
+    struct iovec iov[BATCH];
+    _Alignas(struct cmsghdr) uint8_t control[BATCH][CMSG_SPACE(sizeof(struct sctp_rcvinfo))];
+    uint8_t octets[BATCH][TP_MESSAGE_MAX];
+};
+
+/* tp->stack: the messages being taken in; not an endpoint's, which a callback may close while it
+ * reads them. */
 static int kernel_start(struct tp *tp, char *error, size_t error_size)
 {
     if (!tp_kernel_available()) {
         (void)snprintf(error, error_size, "this kernel has no SCTP");
         return -EPROTONOSUPPORT;
     }
-    tp->stack = malloc(TP_MESSAGE_MAX);
+    tp->stack = malloc(sizeof(struct batch));
     return tp->stack != NULL ? 0 : -ENOMEM;
 }
 
@@ -584,34 +594,39 @@ static bool receive_info(struct msghdr *header, struct sctp_rcvinfo *ret)
     return false;
 }
 
-/* One message, a part of it, or a notification; false when there is nothing. */
-static bool receive(struct tp_endpoint *ep, bool *notification_cut)
+/* One message, a part of it, or a notification. */
+static void take_in(struct tp_endpoint *ep, struct mmsghdr *got, bool *notification_cut)
 {
-    union {
-        struct cmsghdr header;
-        uint8_t octets[CMSG_SPACE(sizeof(struct sctp_rcvinfo))];
-    } control;
-    uint8_t *message = ep->tp->stack;
-    struct iovec iov = {message, TP_MESSAGE_MAX};
-    struct msghdr header = {.msg_iov = &iov,
-                            .msg_iovlen = 1,
-                            .msg_control = &control,
-                            .msg_controllen = sizeof(control.octets)};
+    struct msghdr *header = &got->msg_hdr;
+    const uint8_t *octets = header->msg_iov->iov_base;
+    bool end = (header->msg_flags & MSG_EOR) != 0;
     struct sctp_rcvinfo info;
-    ssize_t n = recvmsg(of(ep)->fd, &header, MSG_DONTWAIT);
-    if (n < 0) {
-        return errno == EINTR;
-    }
-    bool end = (header.msg_flags & MSG_EOR) != 0;
-    if ((header.msg_flags & MSG_NOTIFICATION) != 0) {
+    if ((header->msg_flags & MSG_NOTIFICATION) != 0) {
         if (!*notification_cut) {
-            on_notification(ep, message, (size_t)n);
+            on_notification(ep, octets, got->msg_len);
         }
         *notification_cut = !end; /* its beginning is all we need */
-    } else if (receive_info(&header, &info)) {
-        tp_on_message(ep, info.rcv_assoc_id, ntohl(info.rcv_ppid), message, (size_t)n, end);
+    } else if (receive_info(header, &info)) {
+        tp_on_message(ep, info.rcv_assoc_id, ntohl(info.rcv_ppid), octets, got->msg_len, end);
     }
-    return true;
+}
+
+/* What has come, so much of it as one call brings; false when there is no more. */
+static bool receive(struct tp_endpoint *ep, bool *notification_cut)
+{
+    struct batch *b = ep->tp->stack;
+    for (int i = 0; i < BATCH; i++) {
+        b->iov[i] = (struct iovec){b->octets[i], TP_MESSAGE_MAX};
+        b->heads[i].msg_hdr = (struct msghdr){.msg_iov = &b->iov[i],
+                                              .msg_iovlen = 1,
+                                              .msg_control = b->control[i],
+                                              .msg_controllen = sizeof(b->control[i])};
+    }
+    int n = recvmmsg(of(ep)->fd, b->heads, BATCH, MSG_DONTWAIT, NULL);
+    for (int i = 0; i < n && !ep->closed; i++) {
+        take_in(ep, &b->heads[i], notification_cut);
+    }
+    return n == BATCH || (n < 0 && errno == EINTR);
 }
 
 static void on_socket(void *ctx, int fd, unsigned events)
@@ -621,7 +636,8 @@ static void on_socket(void *ctx, int fd, unsigned events)
     (void)fd;
     tp_pin(ep);
     if ((events & (LOOP_READ | LOOP_HANGUP)) != 0) {
-        for (int i = 0; i < TP_ROUND_MAX && !ep->closed && receive(ep, &notification_cut); i++) {
+        int rounds = TP_ROUND_MAX / BATCH;
+        while (rounds-- > 0 && !ep->closed && receive(ep, &notification_cut)) {
         }
     }
     if (!ep->closed && (events & LOOP_WRITE) != 0) {
