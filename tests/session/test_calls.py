@@ -45,6 +45,7 @@ def done(process):
 
 @pytest.mark.parametrize("case", ALONE)
 def test_case(host, case):
+    """Case "errors" shows that data cannot be sent with the control channel's PPID (asap:A-8)."""
     result = host.run(CALLS, case, "calls", timeout=100)
     assert result.returncode == 0, result.stderr
     assert "done\n" in result.stdout
