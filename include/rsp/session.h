@@ -128,24 +128,22 @@ struct rserpool_session_parameters {
 #define RSP_SO_NOTIFICATIONS   2 /* bits (1 << type); default: all on SOCK_SEQPACKET, none else */
 #define RSP_SO_ATTEMPT_TIMEOUT 3 /* ms for one server to accept a connection; 1000 */
 #define RSP_SO_CONNECT_TIMEOUT 4 /* ms for rsp_connect() and rsp_forcefailover(); 5000 */
-#define RSP_SO_DETECTION_TIME                                                                      \
-    5                      /* ms after which a silent host is given up; 2000. Over TCP also who    \
-                              reads nothing for so long while more waits for him than the network  \
-                              has room for */
-#define RSP_SO_RETRY_MIN 6 /* ms before the pool is asked again, doubled … ; 50 */
-#define RSP_SO_RETRY_MAX 7 /* … up to this; 2000 */
-#define RSP_SO_GIVE_UP   8 /* ms without any server until the session fails; 0: never */
-#define RSP_SO_REPLAY                                                                              \
-    9                         /* bytes of what was sent since the last cookie that are kept and    \
-                                 sent again to the next server; default 1 MiB on SOCK_STREAM, 0    \
-                                 (none) on SOCK_SEQPACKET */
+/* ms after which a silent host is given up; 2000. Over TCP also who reads nothing for so long while
+ * more waits for him than the network has room for. */
+#define RSP_SO_DETECTION_TIME 5
+#define RSP_SO_RETRY_MIN      6 /* ms before the pool is asked again, doubled … ; 50 */
+#define RSP_SO_RETRY_MAX      7 /* … up to this; 2000 */
+#define RSP_SO_GIVE_UP        8 /* ms without any server until the session fails; 0: never */
+/* Bytes of what was sent since the last cookie that are kept and sent again to the next server;
+ * default 1 MiB on SOCK_STREAM, 0 (none) on SOCK_SEQPACKET. */
+#define RSP_SO_REPLAY      9
 #define RSP_SO_MESSAGE_MAX 12 /* bytes of the longest message; 64 MiB */
 #define RSP_SO_SEND_BUFFER 13 /* bytes that wait for the network before EAGAIN; 256 KiB */
 #define RSP_SO_PE_ID       14 /* before rsp_register(): the id wanted; after it: the id */
-#define RSP_SO_BUSINESS_CARD                                                                       \
-    15 /* a server names others of its pool at the start of a session: 0: no, and a user takes no  \
-          notice; 1 (default): over TCP, for users that cannot ask for the pool; 2: over SCTP, too \
-          (rsplib's programs expect none), and before what the pool's policy says */
+/* A server names others of its pool at the start of a session: 0: no, and a user takes no notice;
+ * 1 (default): over TCP, for users that cannot ask for the pool; 2: over SCTP, too (rsplib's
+ * programs expect none), and before what the pool's policy says. */
+#define RSP_SO_BUSINESS_CARD 15
 
 /** Flags of rsp_forcefailover(). */
 #define FFF_NONE        0x0
