@@ -116,7 +116,8 @@ def test_registrar_unplugged(world, profile, limit, count):
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("profile,limit", [("lan", 3), ("fast", 0.3)])
+@pytest.mark.parametrize("profile,limit", [
+    ("fast", 0.3), pytest.param("lan", 3, marks=pytest.mark.full)])
 def test_host_of_elements_unplugged(world, profile, limit):
     """What served on a host that falls silent is gone in time."""
     registrar, = scope.registrars(world, 1, profile=profile)
@@ -142,6 +143,7 @@ def test_host_of_elements_unplugged(world, profile, limit):
     assert sorted(took)[1] <= limit + scope.GRACE
 
 
+@pytest.mark.full
 def test_stopped_and_frozen(world):
     """A registrar that stops hands over, and nothing is missed; one that is frozen is taken over
     from, and when it goes on it finds its place again."""

@@ -78,7 +78,7 @@ def flood_of(kind):
 KINDS = ["registrations"] + [pytest.param(kind, marks=pytest.mark.full)
                              for kind in ("resolutions", "garbage", "associations")]
 if not scope.GUEST:  # to a kernel they are nothing: tests/lab/guest/test_kernel_sctp.py
-    KINDS.append("half-open")
+    KINDS.append(pytest.param("half-open", marks=pytest.mark.full))
 
 
 @pytest.mark.parametrize("kind", KINDS)

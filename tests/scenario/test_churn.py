@@ -103,6 +103,7 @@ def test_sequential_requests(agent):
     assert codes.total() == 500
 
 
+@pytest.mark.brief
 def test_parallel_requests(agent):
     def requests(failures):
         with concurrent.futures.ThreadPoolExecutor(8) as pool:

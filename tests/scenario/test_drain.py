@@ -66,6 +66,7 @@ def by_sigterm(_host, server, _port):
 
 
 @pytest.mark.alone
+@pytest.mark.brief
 def test_with_drain_nothing_fails(agent):
     counts = rolling_restart(agent, by_drain)
     assert counts.keys() == {"ok"}, counts

@@ -6,7 +6,7 @@ import rsp
 
 CALLS = rsp.BUILD / "tests" / "session" / "session-calls"
 
-SLICE = ("failover", "nonblock", "sizes")
+SLICE = ("failover", "nonblock", "parts")
 CASES = ("basic-pollable", "errors", "options", "names", "fork-sessions", "sizes", "parts", "mixed",
          "message-max", "failover", "endings", "no-auto-failover", "give-up",
          "unknown-pool", "stale-state", "stopping", "closing", "nonblock", "full",

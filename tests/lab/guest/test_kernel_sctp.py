@@ -99,7 +99,8 @@ def encapsulate(host):
         assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("at_registrar", ["kernel", "usrsctp"])
+@pytest.mark.parametrize("at_registrar", [
+    pytest.param("kernel", marks=pytest.mark.full), "usrsctp"])
 def test_kernel_and_userland_in_one_scope(world, at_registrar):
     """UDP encapsulation (RFC 6951) on the kernel's side; registration, resolution, loss and return
     both ways."""
