@@ -256,7 +256,11 @@ def test_double_connect_refused(daemon):
     keep.close()
 
 
-@pytest.mark.parametrize("name", ["signal_connect", "fork_storm", "closefrom_connect",
+# A child of fork() waits for ever for a lock of libasan's stack depot that another thread had.
+FORK_STORM = pytest.param("fork_storm", marks=pytest.mark.plain)
+
+
+@pytest.mark.parametrize("name", ["signal_connect", FORK_STORM, "closefrom_connect",
                                   "cancel_connect", "small_stack", "storm", "early_socket",
                                   "mapped", "longjmp_connect"])
 def test_hazard(daemon, web, name):
