@@ -13,6 +13,7 @@
 
 #include "librsp/basic_internal.h"
 #include "librsp/sd.h"
+#include "librsp/sockaddr.h"
 
 #define ITEMS_MAX 16
 
@@ -359,16 +360,10 @@ RSP_PUBLIC void rsp_freeaddrinfo(struct rsp_addrinfo *list)
 
 static size_t pack(uint8_t *out, const struct ip_address *a, uint16_t port)
 {
-    if (a->family == IP_V4) {
-        struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port)};
-        memcpy(&in.sin_addr, a->octets, 4);
-        memcpy(out, &in, sizeof(in));
-        return sizeof(in);
-    }
-    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
-    memcpy(&in6.sin6_addr, a->octets, 16);
-    memcpy(out, &in6, sizeof(in6));
-    return sizeof(in6);
+    struct sockaddr_storage at;
+    socklen_t len = sockaddr_of(a, port, &at);
+    memcpy(out, &at, len);
+    return len;
 }
 
 static struct rsp_addrinfo *element_of(const struct lp_pe *pe)

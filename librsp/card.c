@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "librsp/control.h"
+#include "librsp/sockaddr.h"
 
 #define ASK_MS   200  /* a session does not begin later for it than that */
 #define FRESH_MS 1000 /* sessions that begin within it get the same elements */
@@ -46,22 +47,12 @@ static void renew(const struct sd *sd, struct listener *l)
 /** Where the user is; false: it has gone. */
 static bool far_end(int fd, struct ip_address *ret)
 {
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } at = {.any = {.sa_family = AF_UNSPEC}};
+    struct sockaddr_storage at;
     socklen_t len = sizeof(at);
-    if (getpeername(fd, &at.any, &len) != 0) {
+    if (getpeername(fd, (struct sockaddr *)&at, &len) != 0) {
         return false;
     }
-    *ret = (struct ip_address){.family = at.any.sa_family == AF_INET ? IP_V4 : IP_V6};
-    if (ret->family == IP_V4) {
-        memcpy(ret->octets, &at.v4.sin_addr, 4);
-    } else {
-        memcpy(ret->octets, &at.v6.sin6_addr, 16);
-    }
-    *ret = ip_address_unmap(*ret);
+    *ret = sockaddr_ip((const struct sockaddr *)&at);
     return true;
 }
 

@@ -13,6 +13,7 @@
 
 #include "librsp/control.h"
 #include "librsp/frame.h"
+#include "librsp/sockaddr.h"
 
 #define QUEUE_MIN 4096
 
@@ -24,24 +25,6 @@ void channel_init(struct channel *ch)
 int channel_tune(int fd, enum transport_protocol protocol, const struct channel_setup *setup)
 {
     return protocol == TRANSPORT_SCTP ? sctp_tune(fd, setup) : tcp_tune(fd, setup);
-}
-
-static socklen_t sockaddr_of(const struct ip_address *a, uint16_t port,
-                             struct sockaddr_storage *ret)
-{
-    memset(ret, 0, sizeof(*ret));
-    if (a->family == IP_V4) {
-        struct sockaddr_in *in = (struct sockaddr_in *)ret;
-        in->sin_family = AF_INET;
-        in->sin_port = htons(port);
-        memcpy(&in->sin_addr, a->octets, 4);
-        return sizeof(*in);
-    }
-    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ret;
-    in6->sin6_family = AF_INET6;
-    in6->sin6_port = htons(port);
-    memcpy(&in6->sin6_addr, a->octets, 16);
-    return sizeof(*in6);
 }
 
 /** The first address of the wanted family; NULL: none. */

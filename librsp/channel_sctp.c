@@ -10,6 +10,7 @@
 #include "librsp/basic_internal.h"
 #include "librsp/channel.h"
 #include "librsp/control.h"
+#include "librsp/sockaddr.h"
 
 #define INIT_ATTEMPTS 3
 #define STREAMS       16
@@ -143,18 +144,10 @@ static int pack(const struct lp_pe *pe, uint8_t *out, socklen_t *ret_len)
     socklen_t used = 0;
     int count = 0;
     for (uint8_t i = 0; i < pe->address_count; i++) {
-        const struct ip_address *a = &pe->addresses[i];
-        if (a->family == IP_V4) {
-            struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(pe->port)};
-            memcpy(&in.sin_addr, a->octets, 4);
-            memcpy(out + used, &in, sizeof(in));
-            used += sizeof(in);
-        } else {
-            struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(pe->port)};
-            memcpy(&in6.sin6_addr, a->octets, 16);
-            memcpy(out + used, &in6, sizeof(in6));
-            used += sizeof(in6);
-        }
+        struct sockaddr_storage at;
+        socklen_t len = sockaddr_of(&pe->addresses[i], pe->port, &at);
+        memcpy(out + used, &at, len);
+        used += len;
         count++;
     }
     *ret_len = used;

@@ -9,6 +9,7 @@
  *   card.c        business cards: a server's, a user's
  *   machine.c     the user's session: state, event, now -> actions (pure)
  *   channel.c     one connection: messages out, messages in, over TCP or kernel SCTP
+ *   sockaddr.c    the system's addresses
  *   sd.c          descriptors: table, life, lock, readiness
  *   user.c        a user's session: carries the machine's actions out
  *   pe.c          the accepting side     io.c  messages    poll.c  waiting

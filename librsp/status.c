@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "librsp/server_internal.h"
+#include "librsp/sockaddr.h"
 #include "librsp/status_report.h"
 #include "librsp/user.h"
 
@@ -23,28 +24,8 @@ static bool configured;
 static _Atomic uint32_t interval;           /* ms */
 static _Atomic int64_t next_us = INT64_MAX; /* TM_NEVER: off */
 
-static socklen_t address_len(const struct sockaddr *a)
-{
-    return a->sa_family == AF_INET    ? sizeof(struct sockaddr_in)
-           : a->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-                                      : 0;
-}
-
 /* --- what the process is doing ------------------------------------------------------------------
  */
-
-static struct ip_address address_of(const struct sockaddr *a)
-{
-    struct ip_address ip = {.family = IP_NONE};
-    if (a != NULL && a->sa_family == AF_INET) {
-        ip.family = IP_V4;
-        memcpy(ip.octets, &((const struct sockaddr_in *)(const void *)a)->sin_addr, 4);
-    } else if (a != NULL && a->sa_family == AF_INET6) {
-        ip.family = IP_V6;
-        memcpy(ip.octets, &((const struct sockaddr_in6 *)(const void *)a)->sin6_addr, 16);
-    }
-    return ip_address_unmap(ip);
-}
 
 static void take_address(struct status_facts *facts, struct ip_address a)
 {
@@ -66,7 +47,7 @@ static void look_at_element(const struct sd *sd, struct status_facts *facts)
     facts->workload = sd->server->workload;
     if (getsockname(sd->server->listeners[0].fd, (struct sockaddr *)&name, &len) == 0) {
         facts->port = ntohs(((const struct sockaddr_in *)(const void *)a)->sin_port);
-        struct ip_address ip = address_of(a);
+        struct ip_address ip = sockaddr_ip(a);
         if (ip_address_scope(&ip) != IP_SCOPE_UNSPECIFIED) {
             take_address(facts, ip);
         }
@@ -143,7 +124,7 @@ static void gather(struct status_facts *facts)
     sd_each(look_at, facts);
     if (facts->address_count == 0 && getifaddrs(&list) == 0) {
         for (const struct ifaddrs *i = list; i != NULL; i = i->ifa_next) {
-            take_address(facts, address_of(i->ifa_addr));
+            take_address(facts, sockaddr_ip(i->ifa_addr));
         }
         freeifaddrs(list);
     }
@@ -161,7 +142,7 @@ static void send_report(const struct sockaddr_storage *to, const struct csp_repo
     if (fd >= 0 && len > 0) {
         /* Nobody answers, and nobody need be there. */
         (void)sendto(fd, octets, (size_t)len, MSG_NOSIGNAL, (const struct sockaddr *)to,
-                     address_len((const struct sockaddr *)to));
+                     sockaddr_len((const struct sockaddr *)to));
     }
     if (fd >= 0) {
         (void)close(fd);
@@ -239,7 +220,7 @@ static void configure(const struct sockaddr *server, unsigned interval_ms, uint6
     (void)!getrandom(&status.user_id, sizeof(status.user_id), 0);
     if (on) {
         memset(&monitor, 0, sizeof(monitor));
-        memcpy(&monitor, server, address_len(server));
+        memcpy(&monitor, server, sockaddr_len(server));
     }
     configured = true;
     atomic_store(&interval, interval_ms);
@@ -250,7 +231,7 @@ static void configure(const struct sockaddr *server, unsigned interval_ms, uint6
 RSP_PUBLIC int rsp_csp_configure(const struct sockaddr *server, unsigned int interval_ms,
                                  uint64_t id)
 {
-    if (server != NULL && address_len(server) == 0) {
+    if (server != NULL && sockaddr_len(server) == 0) {
         return rsp_ret(-EAFNOSUPPORT);
     }
     configure(server, interval_ms, id);
@@ -275,18 +256,7 @@ static bool read_monitor(const char *text, struct sockaddr_storage *ret)
     if (ip_address_parse(host, &ip) != 0 || (skip == 1) != (ip.family == IP_V6)) {
         return false;
     }
-    memset(ret, 0, sizeof(*ret));
-    if (ip.family == IP_V4) {
-        struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)ret;
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons((uint16_t)port);
-        memcpy(&v4->sin_addr, ip.octets, 4);
-    } else {
-        struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)ret;
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons((uint16_t)port);
-        memcpy(&v6->sin6_addr, ip.octets, 16);
-    }
+    (void)sockaddr_of(&ip, (uint16_t)port, ret);
     return true;
 }
 

@@ -15,6 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "librsp/sockaddr.h"
+
 #define CSP_PORT            2960
 #define CSP_INTERVAL_MIN_MS 250
 #define ADDRESSES_TEXT_MAX  1024
@@ -46,11 +48,6 @@ bool compat_ready(void)
 
 /* --- addresses ----------------------------------------------------------------------------------
  */
-
-static size_t address_len(const struct sockaddr *addr)
-{
-    return addr->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-}
 
 /**
  * Reads "host:port", "host!port", "[v6]:port", "[v6]!port"; `port` 0: one must be given, else it is
@@ -106,7 +103,7 @@ static bool add_registrar(struct rsp_info *info, const char *text)
         if (count == ADDRESSES_MAX || !read_address(one, 0, &address)) {
             return false;
         }
-        size_t len = address_len((const struct sockaddr *)&address);
+        size_t len = sockaddr_len((const struct sockaddr *)&address);
         memcpy(packed + used, &address, len);
         used += len;
         count++;
