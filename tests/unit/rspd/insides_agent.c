@@ -3,13 +3,6 @@
 
 #include "rspd/agent/ag_internal.h"
 
-#define HOLDS(condition, what)                                                                     \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            return what;                                                                           \
-        }                                                                                          \
-    } while (0)
-
 /* Counts a timer that runs; false: it is not where it says, or of another kind. */
 static bool runs(const struct ag *ag, const struct ag_timer *timer, enum ag_timer_kind kind,
                  uint32_t *n)
@@ -97,7 +90,7 @@ static const char *pool(const struct ag *ag, const struct ag_pool *p, uint32_t *
     return NULL;
 }
 
-static bool timer_fits(const struct ag_local *l)
+bool insides_timer_fits(const struct ag_local *l)
 {
     bool on = l->timer.place != 0;
     switch (l->state) {
@@ -124,7 +117,7 @@ static const char *elements(const struct ag *ag, uint32_t *n)
         const struct ag_local *l = ag->locals[i];
         if (l != NULL) {
             HOLDS(runs(ag, &l->timer, l->timer.kind, n), "a PE with a lost timer");
-            HOLDS(timer_fits(l), "a PE whose timer is not that of its state");
+            HOLDS(insides_timer_fits(l), "a PE whose timer is not that of its state");
         }
     }
     for (const struct ag_suspect *s = ag->oldest_suspect; s != NULL; s = s->newer) {

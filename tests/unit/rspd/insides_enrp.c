@@ -3,13 +3,6 @@
 
 #include "rspd/registrar/enrp_internal.h"
 
-#define HOLDS(condition, what)                                                                     \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            return what;                                                                           \
-        }                                                                                          \
-    } while (0)
-
 static bool leads_to(const struct enrp *en, uint64_t assoc, int slot)
 {
     for (size_t i = 0; i < EN_ASSOCS_MAX; i++) {

@@ -3,13 +3,6 @@
 
 #include "rspd/registrar/rg_internal.h"
 
-#define HOLDS(condition, what)                                                                     \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            return what;                                                                           \
-        }                                                                                          \
-    } while (0)
-
 static const char *heap(const struct rg *rg)
 {
     const struct rg_heap *h = &rg->heap;

@@ -157,6 +157,17 @@ static void in_seconds(struct ag_settings *s)
     s->life_in_seconds = true;
 }
 
+/* */
+Test(agent_elements, life_unit)
+{
+    struct fx *fx = fx_new(in_seconds);
+    (void)fx_home(fx, 1, "10.0.0.1");
+    (void)fx_pe(fx, "web");
+    fx_expect(fx, ASAP_REGISTRATION);
+    cr_assert_eq(fx->msg.elements[0].registration_life, 300);
+    fx_free(fx);
+}
+
 /* a life of hours is told to the second, too. */
 Test(agent_elements, a_long_life_in_seconds)
 {

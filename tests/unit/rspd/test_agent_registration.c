@@ -106,22 +106,6 @@ Test(agent_registration, a_change_is_registered_at_once)
     fx_free(fx);
 }
 
-static void in_seconds(struct ag_settings *s)
-{
-    s->life_in_seconds = true;
-}
-
-/* */
-Test(agent_registration, life_unit)
-{
-    struct fx *fx = fx_new(in_seconds);
-    (void)fx_home(fx, 1, "10.0.0.1");
-    (void)fx_pe(fx, "web");
-    fx_expect(fx, ASAP_REGISTRATION);
-    cr_assert_eq(fx->msg.elements[0].registration_life, 300);
-    fx_free(fx);
-}
-
 /* refused, reported once, not repeated; another home or a corrected value frees it */
 Test(agent_registration, refused_is_not_repeated_unchanged)
 {
