@@ -13,6 +13,7 @@
 
 #include "common/types.h"
 #include "librsp/lp_client.h"
+#include "librsp/rhythm.h"
 
 #define CHANNEL_WAIT_MS 20 /* the bound of a wait in the kernel's recv() */
 
@@ -46,6 +47,7 @@ struct channel {
     uint8_t *rx;     /* TCP: octets read ahead; NULL while there are none */
     int rx_error;    /* TCP: what ended a wait in channel_wait(), until channel_recv() tells it */
     bool rx_bounded; /* TCP: such waits have a bound */
+    struct rhythm rhythm; /* TCP: how the next of them is done */
     uint32_t rx_pos, rx_len;
     uint32_t chunk_left;  /* TCP: user data of the present chunk still to come */
     uint32_t skip;        /* TCP: padding or the like still to come */
@@ -121,6 +123,8 @@ bool channel_can_wait(const struct channel *ch);
 /** Such a wait. Meanwhile nobody else may read from the channel. */
 struct channel_wait {
     int fd;
+    enum rhythm_way way;
+    int64_t us; /* it took so long */
     uint8_t *ahead;
     struct iovec iov[2]; /* what the caller asked for, and what comes behind it */
     size_t direct;

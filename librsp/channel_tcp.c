@@ -4,20 +4,24 @@
  * system call; a large message is read into the caller's buffer directly. The buffer for reading
  * ahead exists only while something is in it: an idle session has none.
  *
- * A caller that waits can do so in the system call that reads (channel_wait()). For this the socket
- * is a blocking one; everything else says MSG_DONTWAIT.
+ * A caller that waits can do so in the system call that reads (channel_wait()), or near it, as the
+ * rhythm of what comes suggests (rhythm.h). For this the socket is a blocking one; everything else
+ * says MSG_DONTWAIT.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #include "librsp/channel.h"
 #include "librsp/control.h"
 #include "librsp/frame.h"
+#include "librsp/internal.h"
 
 #define AHEAD_SIZE 32768
 #define AHEAD_HEAD 32    /* with large messages: a short chunk or a head */
@@ -107,6 +111,9 @@ int tcp_send(struct channel *ch, const void *data, size_t len, uint32_t ppid, ui
     struct iovec iov[2 * PIECES + 1];
     int r = 0;
     ch->sequence++;
+    if (ppid != CONTROL_PPID) {
+        rhythm_sent(&ch->rhythm);
+    }
     if (len <= SMALL_MAX) {
         return send_small(ch, data, len, ppid, stream, unordered);
     }
@@ -361,6 +368,19 @@ bool tcp_ready(const struct channel *ch)
 /* --- waiting ------------------------------------------------------------------------------------
  */
 
+/** There is one processor for this process. Any thread may ask first: all find the same. */
+static bool alone(void)
+{
+    static int processors;
+    int n = __atomic_load_n(&processors, __ATOMIC_RELAXED);
+    if (n == 0) {
+        cpu_set_t set;
+        n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+        __atomic_store_n(&processors, n, __ATOMIC_RELAXED);
+    }
+    return n == 1;
+}
+
 bool channel_can_wait(const struct channel *ch)
 {
     return ch->protocol == TRANSPORT_TCP && ch->fd >= 0 && ch->rx_len == ch->rx_pos &&
@@ -382,6 +402,7 @@ int channel_wait_begin(struct channel *ch, void *buffer, size_t size, bool bound
     int r = aim(ch, buffer, direct, ret->iov);
     if (r == 0) {
         ret->fd = ch->fd;
+        ret->way = rhythm_next(&ch->rhythm, alone(), ch->large);
         ret->direct = direct;
         ret->ahead = ch->rx;
         ch->rx = NULL;
@@ -389,13 +410,44 @@ int channel_wait_begin(struct channel *ch, void *buffer, size_t size, bool bound
     return r;
 }
 
+/** Looks again and again for a moment. */
+static ssize_t look(struct channel_wait *wait, int64_t begin)
+{
+    ssize_t n;
+    do {
+        n = receive_at(wait->fd, wait->iov, MSG_DONTWAIT);
+    } while (n == -EAGAIN && now_us().us - begin < RHYTHM_LOOK_US);
+    return n;
+}
+
+/** Takes what is there, or what is there in a moment; a signal ends it as it ends recv(). */
+static ssize_t gather(struct channel_wait *wait)
+{
+    const struct timespec moment = {.tv_nsec = RHYTHM_GATHER_US * 1000};
+    ssize_t n = receive_at(wait->fd, wait->iov, MSG_DONTWAIT);
+    if (n != -EAGAIN) {
+        return n;
+    }
+    return clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, NULL) == EINTR
+               ? -EINTR
+               : receive_at(wait->fd, wait->iov, MSG_DONTWAIT);
+}
+
 void channel_wait(struct channel_wait *wait)
 {
-    wait->result = receive_at(wait->fd, wait->iov, 0);
+    int64_t begin = now_us().us;
+    wait->result = wait->way == RHYTHM_LOOK     ? look(wait, begin)
+                   : wait->way == RHYTHM_GATHER ? gather(wait)
+                                                : -EAGAIN;
+    if (wait->result == -EAGAIN) {
+        wait->result = receive_at(wait->fd, wait->iov, 0);
+    }
+    wait->us = now_us().us - begin;
 }
 
 ssize_t channel_wait_end(struct channel *ch, struct channel_wait *wait, struct channel_in *ret)
 {
+    rhythm_waited(&ch->rhythm, wait->us, wait->result > 0);
     if (wait->result < 0) {
         free(wait->ahead);
         if (wait->result == -EAGAIN || wait->result == -EINTR) {
