@@ -11,9 +11,9 @@
 
 #include <rsp/session.h>
 
+#include "common/rhythm.h"
 #include "common/types.h"
 #include "librsp/lp_client.h"
-#include "librsp/rhythm.h"
 
 #define CHANNEL_WAIT_MS 20 /* the bound of a wait in the kernel's recv() */
 

@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -368,19 +367,6 @@ bool tcp_ready(const struct channel *ch)
 /* --- waiting ------------------------------------------------------------------------------------
  */
 
-/** There is one processor for this process. Any thread may ask first: all find the same. */
-static bool alone(void)
-{
-    static int processors;
-    int n = __atomic_load_n(&processors, __ATOMIC_RELAXED);
-    if (n == 0) {
-        cpu_set_t set;
-        n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-        __atomic_store_n(&processors, n, __ATOMIC_RELAXED);
-    }
-    return n == 1;
-}
-
 bool channel_can_wait(const struct channel *ch)
 {
     return ch->protocol == TRANSPORT_TCP && ch->fd >= 0 && ch->rx_len == ch->rx_pos &&
@@ -402,7 +388,7 @@ int channel_wait_begin(struct channel *ch, void *buffer, size_t size, bool bound
     int r = aim(ch, buffer, direct, ret->iov);
     if (r == 0) {
         ret->fd = ch->fd;
-        ret->way = rhythm_next(&ch->rhythm, alone(), ch->large);
+        ret->way = rhythm_next(&ch->rhythm, lp_alone(), ch->large);
         ret->direct = direct;
         ret->ahead = ch->rx;
         ch->rx = NULL;

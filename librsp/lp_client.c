@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -91,11 +92,16 @@ int lp_connect(const struct lp_calls *calls, const char *path)
     return fd;
 }
 
-static int64_t now_ms(void)
+static int64_t now_us(void)
 {
     struct timespec ts = {0};
     (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+static int64_t now_ms(void)
+{
+    return now_us() / 1000;
 }
 
 /** Waits for `events`; 0, -ETIMEDOUT or another -errno. */
@@ -196,13 +202,49 @@ static void drop_fd(const struct lp_calls *calls, int *fd)
     }
 }
 
+bool lp_alone(void)
+{
+    static int processors; /* any thread may ask first: all find the same */
+    int n = __atomic_load_n(&processors, __ATOMIC_RELAXED);
+    if (n == 0) {
+        cpu_set_t set;
+        n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+        __atomic_store_n(&processors, n, __ATOMIC_RELAXED);
+    }
+    return n == 1;
+}
+
+/** As receive(); waits until the socket's own bound, in the way that the last waits suggest. */
+static ssize_t await(const struct lp_calls *calls, int fd, struct rhythm *rhythm, void *buf,
+                     size_t size, int *ret_fd)
+{
+    if (rhythm == NULL) {
+        return receive(calls, fd, buf, size, 0, ret_fd);
+    }
+    int64_t begin = now_us();
+    ssize_t n = -1;
+    errno = EAGAIN;
+    if (rhythm_next(rhythm, lp_alone(), true) == RHYTHM_LOOK) {
+        do {
+            n = receive(calls, fd, buf, size, MSG_DONTWAIT, ret_fd);
+        } while (n < 0 && errno == EAGAIN && now_us() - begin < RHYTHM_LOOK_US);
+    }
+    if (n < 0 && errno == EAGAIN) {
+        n = receive(calls, fd, buf, size, 0, ret_fd);
+    }
+    rhythm_waited(rhythm, now_us() - begin, n > 0);
+    return n;
+}
+
 /** Receives one message; *ret_fd, unless NULL, is -1 or owned by the caller. */
-static int receive_until(const struct lp_calls *calls, int fd, void *reply, size_t reply_size,
-                         struct lp_message *ret, int *ret_fd, int64_t deadline_ms)
+static int receive_until(const struct lp_calls *calls, int fd, struct rhythm *rhythm, void *reply,
+                         size_t reply_size, struct lp_message *ret, int *ret_fd,
+                         int64_t deadline_ms)
 {
     bool first = deadline_ms - now_ms() >= FIRST_WAIT_MS;
     for (;; first = false) {
-        ssize_t n = receive(calls, fd, reply, reply_size, first ? 0 : MSG_DONTWAIT, ret_fd);
+        ssize_t n = first ? await(calls, fd, rhythm, reply, reply_size, ret_fd)
+                          : receive(calls, fd, reply, reply_size, MSG_DONTWAIT, ret_fd);
         if (n > 0) {
             int err = (size_t)n > reply_size ? -EBADMSG : lp_parse(reply, (size_t)n, ret);
             if (err == 0 && ret->version != LP_VERSION) {
@@ -233,11 +275,12 @@ int lp_receive(const struct lp_calls *calls, int fd, void *reply, size_t reply_s
     if (ret_fd != NULL) {
         *ret_fd = -1;
     }
-    return receive_until(calls, fd, reply, reply_size, ret, ret_fd, now_ms() + timeout_ms);
+    return receive_until(calls, fd, NULL, reply, reply_size, ret, ret_fd, now_ms() + timeout_ms);
 }
 
-int lp_call(const struct lp_calls *calls, int fd, const struct lp_writer *request, void *reply,
-            size_t reply_size, struct lp_message *ret, int *ret_fd, int timeout_ms)
+int lp_call(const struct lp_calls *calls, int fd, struct rhythm *rhythm,
+            const struct lp_writer *request, void *reply, size_t reply_size, struct lp_message *ret,
+            int *ret_fd, int timeout_ms)
 {
     int64_t deadline_ms = now_ms() + timeout_ms;
     struct lp_message asked;
@@ -252,8 +295,11 @@ int lp_call(const struct lp_calls *calls, int fd, const struct lp_writer *reques
         }
         err = wait_for(fd, POLLOUT, deadline_ms);
     }
+    if (err == 0 && rhythm != NULL) {
+        rhythm_sent(rhythm);
+    }
     while (err == 0) {
-        err = receive_until(calls, fd, reply, reply_size, ret, ret_fd, deadline_ms);
+        err = receive_until(calls, fd, rhythm, reply, reply_size, ret, ret_fd, deadline_ms);
         if (err == 0 && ret->request == asked.request && ret->type != LP_EVENT) {
             return 0;
         }

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "common/rhythm.h"
 #include "wire/local.h"
 
 /** The system calls the client makes on its socket. */
@@ -48,14 +49,19 @@ int lp_bound(int fd);
 /**
  * Sends a finished request and waits for its reply; replies to other requests and EVENTs met on the
  * way are dropped.
+ * @param rhythm     how the waits on this connection have gone, zeroed at first; NULL: it sleeps at
+ *                   once
  * @param reply      room for LP_MESSAGE_MAX octets; `ret` borrows from it
  * @param ret_fd     if not NULL: a descriptor that came with the reply, or -1
  * @param timeout_ms total bound
  * @return 0, -ETIMEDOUT, -EPIPE (daemon gone: close and connect anew), -EBADMSG, other -errno.
  *         The result inside the reply is not looked at; see lp_result().
  */
-int lp_call(const struct lp_calls *calls, int fd, const struct lp_writer *request, void *reply,
-            size_t reply_size, struct lp_message *ret, int *ret_fd, int timeout_ms);
+int lp_call(const struct lp_calls *calls, int fd, struct rhythm *rhythm,
+            const struct lp_writer *request, void *reply, size_t reply_size, struct lp_message *ret,
+            int *ret_fd, int timeout_ms);
+/** There is one processor for this process: nothing comes while one looks (common/rhythm.h). */
+bool lp_alone(void);
 /** Sends without waiting for anything; 0 or -errno (-EAGAIN: the daemon is busy). */
 int lp_send(const struct lp_calls *calls, int fd, const struct lp_writer *request);
 /** Receives the next message (a further part of a LIST, an EVENT); as lp_call. */

@@ -10,7 +10,7 @@ static int ask(const struct lp_calls *calls, int fd, const struct lp_writer *w, 
 {
     struct lp_message reply;
     struct lp_each it;
-    int r = lp_call(calls, fd, w, buffer, LP_MESSAGE_MAX, &reply, NULL, timeout_ms);
+    int r = lp_call(calls, fd, NULL, w, buffer, LP_MESSAGE_MAX, &reply, NULL, timeout_ms);
     if (r != 0) {
         return r;
     }

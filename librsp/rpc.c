@@ -15,6 +15,7 @@ struct rpc_channel {
     pthread_mutex_t mutex;
     int fd; /* -1: none */
     uint32_t request;
+    struct rhythm rhythm;
     uint8_t *out; /* RPC_REQUEST_MAX, then LP_MESSAGE_MAX for replies; made at first use */
 };
 
@@ -157,7 +158,7 @@ int rpc_call(struct rpc *rpc, enum lp_type want, int timeout_ms)
         return -EMSGSIZE;
     }
     for (int attempt = 0;; attempt++) {
-        int r = lp_call(&lp_calls_libc, c->fd, &rpc->writer, c->out + RPC_REQUEST_MAX,
+        int r = lp_call(&lp_calls_libc, c->fd, &c->rhythm, &rpc->writer, c->out + RPC_REQUEST_MAX,
                         LP_MESSAGE_MAX, &rpc->reply, &rpc->fd, timeout_ms);
         if (r == 0) {
             r = lp_result(&rpc->reply);

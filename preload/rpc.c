@@ -37,6 +37,7 @@ struct channel {
     dev_t dev;
     ino_t ino;
     uint32_t request;
+    struct rhythm rhythm;
 };
 
 static struct arena arenas[CHANNELS];
@@ -129,8 +130,8 @@ static int say_hello(struct channel *c, int fd, int timeout_ms)
     }
     struct lp_message reply;
     int hints = -1;
-    int err = lp_call(&calls, fd, &w, c->arena->reply, sizeof(c->arena->reply), &reply, &hints,
-                      timeout_ms);
+    int err = lp_call(&calls, fd, NULL, &w, c->arena->reply, sizeof(c->arena->reply), &reply,
+                      &hints, timeout_ms);
     if (err == 0 && reply.type != LP_HELLO_OK) {
         err = lp_result(&reply);
         err = err != 0 ? err : -EPROTO;
@@ -265,7 +266,7 @@ int pre_rpc_call(struct pre_rpc *rpc, struct lp_message *reply, int *ret_fd)
         return err;
     }
     for (int attempt = 0;; attempt++) {
-        err = lp_call(&calls, atomic_load(&c->fd), &rpc->writer, c->arena->reply,
+        err = lp_call(&calls, atomic_load(&c->fd), &c->rhythm, &rpc->writer, c->arena->reply,
                       sizeof(c->arena->reply), reply, ret_fd, time_left(rpc));
         if (err == 0 || err == -ETIMEDOUT) {
             return err;

@@ -10,8 +10,10 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "common/rhythm.h"
 #include "handlespace/handlespace.h"
 
 #define EVENTS_PER_ROUND 16
@@ -21,6 +23,7 @@ struct resolver {
     struct resolvers *all;
     pthread_t thread;
     int epoll_fd;
+    struct rhythm rhythm;
     uint8_t in[LP_MESSAGE_MAX];
     uint8_t out[LP_MESSAGE_MAX];
 };
@@ -33,6 +36,7 @@ struct resolvers {
     struct loop_io *back_io;
     struct resolver_line *back; /* a stack, last in first; atomic */
     unsigned count, next;
+    bool alone; /* there is one processor */
     struct resolver *resolvers[RESOLVER_THREADS_MAX];
 };
 
@@ -91,13 +95,38 @@ static void serve(struct resolver *r, struct resolver_line *line)
     }
 }
 
+static int64_t now_us(void)
+{
+    struct timespec ts = {0};
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+/** The next questions; those that follow the last answers at once need not wake this thread. */
+static int await(struct resolver *r, struct epoll_event events[EVENTS_PER_ROUND])
+{
+    int64_t begin = now_us();
+    int n = 0;
+    if (rhythm_next(&r->rhythm, r->all->alone, true) == RHYTHM_LOOK) {
+        do {
+            n = epoll_wait(r->epoll_fd, events, EVENTS_PER_ROUND, 0);
+        } while (n == 0 && now_us() - begin < RHYTHM_LOOK_US);
+    }
+    if (n == 0) {
+        n = epoll_wait(r->epoll_fd, events, EVENTS_PER_ROUND, -1);
+    }
+    rhythm_waited(&r->rhythm, now_us() - begin, n > 0);
+    rhythm_sent(&r->rhythm);
+    return n;
+}
+
 static void *run(void *arg)
 {
     struct resolver *r = (struct resolver *)arg;
     struct epoll_event events[EVENTS_PER_ROUND];
     hs_thread_register();
     for (;;) {
-        int n = epoll_wait(r->epoll_fd, events, EVENTS_PER_ROUND, -1);
+        int n = await(r, events);
         for (int i = 0; i < n; i++) {
             if (events[i].data.ptr == NULL) {
                 hs_thread_unregister();
@@ -148,10 +177,15 @@ int resolvers_lend(struct resolvers *rs, struct resolver_line *line)
     return epoll_ctl(line->resolver->epoll_fd, EPOLL_CTL_ADD, line->fd, &event) == 0 ? 0 : -errno;
 }
 
-unsigned resolvers_default(void)
+static int processors(void)
 {
     cpu_set_t set;
-    int cores = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+    return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+unsigned resolvers_default(void)
+{
+    int cores = processors();
     return cores <= 2                     ? 1
            : cores > RESOLVER_THREADS_MAX ? RESOLVER_THREADS_MAX
                                           : (unsigned)cores - 1;
@@ -215,6 +249,7 @@ int resolvers_new(struct loop *loop, unsigned count, const struct resolver_handl
     }
     rs->handlers = *handlers;
     rs->ctx = ctx;
+    rs->alone = processors() == 1;
     rs->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     rs->back_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int err = rs->stop_fd < 0 || rs->back_fd < 0 ? -errno : 0;

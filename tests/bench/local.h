@@ -11,6 +11,7 @@
 struct local {
     int fd;
     uint32_t request;
+    struct rhythm rhythm;
     uint8_t out[1024];
     uint8_t in[LP_MESSAGE_MAX];
 };
@@ -20,8 +21,8 @@ static inline int local_call(struct local *l, struct lp_writer *w, struct lp_mes
                              int *ret_fd)
 {
     NEED(lp_finish(w) > 0);
-    int err =
-        lp_call(&lp_calls_libc, l->fd, w, l->in, sizeof(l->in), ret, ret_fd, LOCAL_TIMEOUT_MS);
+    int err = lp_call(&lp_calls_libc, l->fd, &l->rhythm, w, l->in, sizeof(l->in), ret, ret_fd,
+                      LOCAL_TIMEOUT_MS);
     return err != 0 ? err : lp_result(ret);
 }
 

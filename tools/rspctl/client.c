@@ -51,8 +51,8 @@ static int ask(struct ctl *ctl, struct lp_message *ret)
 {
     int err = lp_finish(&ctl->writer);
     if (err >= 0) {
-        err = lp_call(&lp_calls_libc, ctl->fd, &ctl->writer, reply_octets, sizeof(reply_octets),
-                      ret, NULL, ctl->timeout_ms);
+        err = lp_call(&lp_calls_libc, ctl->fd, NULL, &ctl->writer, reply_octets,
+                      sizeof(reply_octets), ret, NULL, ctl->timeout_ms);
     }
     return err < 0 ? err : 0;
 }

@@ -103,7 +103,7 @@ Test(lp_client, reply_is_matched_and_others_are_dropped)
     answer(fds[1], LP_EVENT, 7, -EIO, -1);
     answer(fds[1], LP_RESULT, 7, -ENOENT, fds[1]);
     int came = -1;
-    cr_assert_eq(lp_call(calls, fds[0], &w, room, sizeof(room), &reply, &came, 1000), 0);
+    cr_assert_eq(lp_call(calls, fds[0], NULL, &w, room, sizeof(room), &reply, &came, 1000), 0);
     cr_assert_eq(lp_result(&reply), -ENOENT);
     cr_assert_geq(came, 0);
     cr_assert_neq(fcntl(came, F_GETFD) & FD_CLOEXEC, 0);
@@ -114,9 +114,29 @@ Test(lp_client, reply_is_matched_and_others_are_dropped)
     (void)close(next);
     /* A descriptor nobody wants is closed. */
     answer(fds[1], LP_RESULT, 7, 0, fds[1]);
-    cr_assert_eq(lp_call(calls, fds[0], &w, room, sizeof(room), &reply, NULL, 1000), 0);
+    cr_assert_eq(lp_call(calls, fds[0], NULL, &w, room, sizeof(room), &reply, NULL, 1000), 0);
     next = dup(fds[0]);
     cr_assert_eq(next, came);
+}
+
+/* An answer that the rhythm lets it look for comes as any other, and so does the end of the time.
+ */
+Test(lp_client, reply_is_looked_for)
+{
+    int fds[2];
+    uint8_t octets[64];
+    struct lp_message reply;
+    struct rhythm rhythm = {.short_waits = 1};
+    pair(fds);
+    struct lp_writer w = question(octets, sizeof(octets), 7);
+    answer(fds[1], LP_RESULT, 7, -ENOENT, -1);
+    cr_assert_eq(lp_call(calls, fds[0], &rhythm, &w, room, sizeof(room), &reply, NULL, 1000), 0);
+    cr_assert_eq(lp_result(&reply), -ENOENT);
+    rhythm = (struct rhythm){.short_waits = 1};
+    cr_assert_eq(lp_call(calls, fds[0], &rhythm, &w, room, sizeof(room), &reply, NULL, 30),
+                 -ETIMEDOUT);
+    cr_assert_eq(rhythm.short_waits, 0, "the next one sleeps at once");
+    cr_assert_eq(rhythm.doubt, lp_alone() ? 0 : 2, "it had been looked for");
 }
 
 Test(lp_client, bounds_and_ends)
@@ -129,7 +149,8 @@ Test(lp_client, bounds_and_ends)
     struct timespec before;
     struct timespec after;
     (void)clock_gettime(CLOCK_MONOTONIC, &before);
-    cr_assert_eq(lp_call(calls, fds[0], &w, room, sizeof(room), &reply, NULL, 30), -ETIMEDOUT);
+    cr_assert_eq(lp_call(calls, fds[0], NULL, &w, room, sizeof(room), &reply, NULL, 30),
+                 -ETIMEDOUT);
     (void)clock_gettime(CLOCK_MONOTONIC, &after);
     int64_t ms = (after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000;
     cr_assert(ms >= 29 && ms < 2000, "%lld ms", (long long)ms);
@@ -138,7 +159,7 @@ Test(lp_client, bounds_and_ends)
     answer(fds[1], LP_RESULT, 1, 0, -1);
     cr_assert_eq(lp_receive(calls, fds[0], room, LP_HEADER_LEN, &reply, NULL, 1000), -EBADMSG);
     (void)close(fds[1]);
-    cr_assert_eq(lp_call(calls, fds[0], &w, room, sizeof(room), &reply, NULL, 1000), -EPIPE);
+    cr_assert_eq(lp_call(calls, fds[0], NULL, &w, room, sizeof(room), &reply, NULL, 1000), -EPIPE);
     cr_assert_eq(lp_send(calls, fds[0], &w), -EPIPE);
 }
 
@@ -154,7 +175,8 @@ Test(lp_client, busy_daemon)
         err = lp_send(calls, fds[0], &w);
     }
     cr_assert_eq(err, -EAGAIN);
-    cr_assert_eq(lp_call(calls, fds[0], &w, room, sizeof(room), &reply, NULL, 20), -ETIMEDOUT);
+    cr_assert_eq(lp_call(calls, fds[0], NULL, &w, room, sizeof(room), &reply, NULL, 20),
+                 -ETIMEDOUT);
 }
 
 Test(lp_client, request_that_did_not_fit)
@@ -167,7 +189,7 @@ Test(lp_client, request_that_did_not_fit)
     lp_begin(&w, octets, sizeof(octets), LP_NAME, 1);
     lp_put_str(&w, LP_T_NAME, "a name that is too long for the room");
     cr_assert_eq(lp_send(calls, fds[0], &w), -EMSGSIZE);
-    cr_assert_eq(lp_call(calls, fds[0], &w, room, sizeof(room), &reply, NULL, 20), -EMSGSIZE);
+    cr_assert_eq(lp_call(calls, fds[0], NULL, &w, room, sizeof(room), &reply, NULL, 20), -EMSGSIZE);
 }
 
 static bool read_one(uint32_t pe_id, uint32_t port, bool address, struct lp_pe *ret)

@@ -153,7 +153,7 @@ static void request(enum lp_type type)
 static int call(int fd)
 {
     cr_assert_gt(lp_finish(&w), 0);
-    cr_assert_eq(lp_call(&lp_calls_libc, fd, &w, in, sizeof(in), &reply, &reply_fd, 5000), 0);
+    cr_assert_eq(lp_call(&lp_calls_libc, fd, NULL, &w, in, sizeof(in), &reply, &reply_fd, 5000), 0);
     return lp_result(&reply);
 }
 

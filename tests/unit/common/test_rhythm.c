@@ -2,7 +2,7 @@
 /* How a wait is done follows from how those before it went. */
 #include <criterion/criterion.h>
 
-#include "librsp/rhythm.h"
+#include "common/rhythm.h"
 
 static enum rhythm_way next(struct rhythm *r)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* How to wait for a connection's next octets. */
-#include "librsp/rhythm.h"
+#include "common/rhythm.h"
 
 void rhythm_sent(struct rhythm *rhythm)
 {

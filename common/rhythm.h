@@ -10,8 +10,8 @@
  * more of them there were, for where processors have other work the other end may wait for this
  * one's.
  */
-#ifndef RSP_LIBRSP_RHYTHM_H
-#define RSP_LIBRSP_RHYTHM_H
+#ifndef RSP_COMMON_RHYTHM_H
+#define RSP_COMMON_RHYTHM_H
 
 #include <stdbool.h>
 #include <stdint.h>
