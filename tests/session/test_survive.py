@@ -83,24 +83,43 @@ def test_messages_of_every_size_while_servers_die(host, window):
         assert "lost" not in process.output()
 
 
+def two_hosts(world):
+    """The users' host, whose daemon is the registrar, and the servers', on one link."""
+    pair = world.host("users"), world.host("servers")
+    for number, host in enumerate(pair, 1):
+        world.connect(host, f"10.77.0.{number}")
+        host.start_rspd(registrar="yes" if number == 1 else "no", interfaces="eth0")
+    return pair
+
+
 @pytest.mark.alone
 @pytest.mark.plain
-def test_gap_of_a_killed_server(host):
+@pytest.mark.parametrize("apart", [False, pytest.param(True, marks=pytest.mark.full)])
+def test_gap_of_a_killed_server(world, apart, request):
+    """What a user that asks without pause notices, on the servers' host and from another one."""
+    user, at = two_hosts(world) if apart else [request.getfixturevalue("host")] * 2
     servers = {}
-    for n in range(3):
-        servers[n] = server(host, n)
-    host.wait_pes("hello.tcp", 3)
+
+    def add_server(number):
+        process = server(at, number)
+        (pe,) = rsp.wait_until(lambda: {p["pe_id"] for p in user.pes("hello.tcp")} - set(servers),
+                               20, "the server")
+        servers[pe] = process
+    for number in range(3):
+        add_server(number)
     read, write = os.pipe()
-    client = host.start(CLIENT, "gap", "hello", name="client", stdin=read)
+    client = user.start(CLIENT, "gap", "hello", name="client", stdin=read)
     os.close(read)
     rsp.wait_until(lambda: "first" in client.output(), 10, "the first answer")
     kills = 20
     for number in range(kills):
-        victim = host.serving(client, servers)
-        servers.pop(victim).kill()
+        victim = f"0x{client.output().split()[-1]}"
+        servers[victim].kill()
         rsp.wait_until(lambda n=number: client.output().count("gap") > n, 10, "the failover")
-        servers[100 + number] = server(host, 100 + number)
-        host.wait_pes("hello.tcp", 3)
+        rsp.wait_until(lambda v=victim: v not in {p["pe_id"] for p in user.pes("hello.tcp")}, 20,
+                       "its removal")
+        del servers[victim]
+        add_server(100 + number)
     os.close(write)
     assert client.wait(10) == 0, client.output()
     gaps = [int(line.split()[1]) / 1000 for line in client.output().splitlines()

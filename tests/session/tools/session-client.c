@@ -5,7 +5,7 @@
  *   count POOL SESSIONS MESSAGES PAUSE_MS  a thread for each session; every answer bears the next
  *                                          number; "N right" at the end
  *   gap POOL                               asks without pause until its input ends; for every
- *                                          change of the server "gap MICROSECONDS"
+ *                                          change of the server "gap MICROSECONDS at PE"
  *   many POOL SESSIONS                     opens them one after the other, asks once on each;
  * "open"; when its input has a line asks on each again; "right"
  */
@@ -140,7 +140,11 @@ static int gap(void)
         int64_t now = now_us();
         (void)rsp_getpeername(sd, NULL, NULL, &pe);
         if (pe != last) {
-            printf(last != 0 ? "gap %ld\n" : "first\n", (long)(now - before));
+            if (last != 0) {
+                printf("gap %ld at %08x\n", (long)(now - before), pe);
+            } else {
+                printf("first at %08x\n", pe);
+            }
             (void)fflush(stdout);
             last = pe;
         }
