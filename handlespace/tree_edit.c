@@ -174,6 +174,19 @@ static void splice_array(void *to, const void *from, size_t each, unsigned n,
     memcpy(out + (splice->at + splice->put_n) * each, in + rest * each, (n - rest) * each);
 }
 
+/* Readers tighten the old ones meanwhile: see node_entry_fold(). */
+static void splice_folds(uint64_t *out, const uint64_t *in, unsigned n, const struct splice *splice)
+{
+    unsigned rest = splice->at + splice->remove;
+    for (unsigned i = 0; i < splice->at; i++) {
+        out[i] = __atomic_load_n(in + i, __ATOMIC_RELAXED);
+    }
+    out += splice->at + splice->put_n;
+    for (unsigned i = rest; i < n; i++) {
+        out[i - rest] = __atomic_load_n(in + i, __ATOMIC_RELAXED);
+    }
+}
+
 /*
  * The common case: the node stays one node, and its copy is its arrays with the change in them.
  * NULL: memory is out.
@@ -197,10 +210,8 @@ static struct tree_node *splice_node(struct tree_edit *edit, struct tree_node *o
     if (old->level > 0) {
         splice_array(counts, node_counts(old), sizeof(counts[0]), old->n, splice);
     }
-    for (unsigned i = 0; old->fold != TREE_PLAIN && i < n; i++) {
-        bool after = i >= splice->at + splice->put_n;
-        node_folds(node)[i] =
-            node_entry_fold(old, after ? i - splice->put_n + splice->remove : i % old->n);
+    if (old->fold != TREE_PLAIN) {
+        splice_folds(node_folds(node), node_folds(old), old->n, splice);
     }
     for (unsigned i = 0; i < splice->put_n; i++) {
         const struct entry *entry = &splice->put[i];

@@ -25,10 +25,18 @@ static uint64_t load(const struct tree_node *node, unsigned i)
 
 uint64_t node_folded(const struct tree_node *node)
 {
-    uint64_t fold = load(node, 0);
-    for (unsigned i = 1; i < node->n; i++) {
-        uint64_t next = load(node, i);
-        fold = node->fold == TREE_SUM ? fold + next : next < fold ? next : fold;
+    const uint64_t *folds = node_folds(node);
+    unsigned n = node->n;
+    uint64_t fold = node->fold == TREE_SUM ? 0 : UINT64_MAX;
+    if (node->fold == TREE_SUM) {
+        for (unsigned i = 0; i < n; i++) {
+            fold += __atomic_load_n(folds + i, __ATOMIC_RELAXED);
+        }
+    } else {
+        for (unsigned i = 0; i < n; i++) {
+            uint64_t next = __atomic_load_n(folds + i, __ATOMIC_RELAXED);
+            fold = next < fold ? next : fold;
+        }
     }
     return fold;
 }
