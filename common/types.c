@@ -10,6 +10,16 @@ bool pool_handle_equal(struct pool_handle a, struct pool_handle b)
     return a.len == b.len && (a.len == 0 || memcmp(a.octets, b.octets, a.len) == 0);
 }
 
+int pool_handle_compare(const void *a, const void *b)
+{
+    const struct pool_handle *x = (const struct pool_handle *)a;
+    const struct pool_handle *y = (const struct pool_handle *)b;
+    if (x->len != y->len) {
+        return x->len < y->len ? -1 : 1;
+    }
+    return x->len > 0 ? memcmp(x->octets, y->octets, x->len) : 0;
+}
+
 struct pool_handle pool_handle_of(const char *text)
 {
     size_t len = strlen(text);

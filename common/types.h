@@ -21,6 +21,8 @@ struct pool_handle {
 };
 
 bool pool_handle_equal(struct pool_handle a, struct pool_handle b);
+/** Orders two `struct pool_handle` for tsearch() and qsort(): the shorter first. */
+int pool_handle_compare(const void *a, const void *b);
 /** A handle that borrows the octets of a C string. */
 struct pool_handle pool_handle_of(const char *text);
 /**

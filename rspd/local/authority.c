@@ -30,19 +30,10 @@ struct authority {
     void *owners;
 };
 
-static int compare(const void *a, const void *b)
-{
-    const struct pool_handle *x = (const struct pool_handle *)a;
-    const struct pool_handle *y = (const struct pool_handle *)b;
-    if (x->len != y->len) {
-        return x->len < y->len ? -1 : 1;
-    }
-    return x->len > 0 ? memcmp(x->octets, y->octets, x->len) : 0;
-}
-
 static struct pool_owner *find(const struct authority *a, struct pool_handle handle)
 {
-    struct pool_owner **found = (struct pool_owner **)tfind(&handle, &a->owners, compare);
+    struct pool_owner **found =
+        (struct pool_owner **)tfind(&handle, &a->owners, pool_handle_compare);
     return found != NULL ? *found : NULL;
 }
 
@@ -239,7 +230,7 @@ int authority_join(struct authority *a, struct pool_handle handle, uint32_t uid)
         if (handle.len > 0) {
             memcpy(owner->octets, handle.octets, handle.len);
         }
-        if (tsearch(owner, &a->owners, compare) == NULL) {
+        if (tsearch(owner, &a->owners, pool_handle_compare) == NULL) {
             free(owner);
             return -ENOMEM;
         }
@@ -252,7 +243,7 @@ void authority_leave(struct authority *a, struct pool_handle handle)
 {
     struct pool_owner *owner = find(a, handle);
     if (owner != NULL && --owner->members == 0) {
-        (void)tdelete(owner, &a->owners, compare);
+        (void)tdelete(owner, &a->owners, pool_handle_compare);
         free(owner);
     }
 }

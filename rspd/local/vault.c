@@ -36,19 +36,9 @@ struct vault {
 /* --- rings --------------------------------------------------------------------------------------
  */
 
-static int compare(const void *a, const void *b)
-{
-    const struct pool_handle *x = (const struct pool_handle *)a;
-    const struct pool_handle *y = (const struct pool_handle *)b;
-    if (x->len != y->len) {
-        return x->len < y->len ? -1 : 1;
-    }
-    return x->len > 0 ? memcmp(x->octets, y->octets, x->len) : 0;
-}
-
 static struct vault_ring *find(const struct vault *v, struct pool_handle handle)
 {
-    struct vault_ring **found = (struct vault_ring **)tfind(&handle, &v->tree, compare);
+    struct vault_ring **found = (struct vault_ring **)tfind(&handle, &v->tree, pool_handle_compare);
     return found != NULL ? *found : NULL;
 }
 
@@ -62,7 +52,7 @@ static struct vault_ring *make(struct vault *v, struct pool_handle handle, uint3
     memcpy(r->octets, handle.octets, handle.len);
     r->handle = (struct pool_handle){.octets = r->octets, .len = handle.len};
     r->owner = owner;
-    if (tsearch(r, &v->tree, compare) == NULL) {
+    if (tsearch(r, &v->tree, pool_handle_compare) == NULL) {
         free(r);
         return NULL;
     }
@@ -80,7 +70,7 @@ static void discard(struct vault *v, struct vault_ring *r)
         at = &(*at)->next;
     }
     *at = r->next;
-    (void)tdelete(&r->handle, &v->tree, compare);
+    (void)tdelete(&r->handle, &v->tree, pool_handle_compare);
     v->count--;
     explicit_bzero(&r->ring, sizeof(r->ring));
     free(r);
@@ -467,7 +457,7 @@ static int read_one(const struct vault_pool *pool, const char *text, size_t len,
     }
     if (r == 0 || one->ring.count == 0) {
         (void)snprintf(why, size, "no cookie keys in it");
-    } else if (compare(&one->pool, &pool->handle) != 0) {
+    } else if (!pool_handle_equal(one->pool, pool->handle)) {
         (void)snprintf(why, size, "these are the cookie keys of another pool");
     } else if (rd.pos < rd.len) {
         (void)snprintf(why, size, "line %u: keys of more than one pool", rd.line + 1);

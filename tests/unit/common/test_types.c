@@ -82,3 +82,20 @@ Test(pool_handle, equality_is_by_octets)
     cr_assert_not(pool_handle_equal(pool_handle_of("web"), pool_handle_of("Web")));
     cr_assert_not(pool_handle_equal(pool_handle_of("web"), pool_handle_of("web2")));
 }
+
+Test(pool_handle, the_shorter_comes_first)
+{
+    const struct pool_handle order[] = {{0},
+                                        {.octets = (const uint8_t *)"", .len = 0},
+                                        pool_handle_of("b"),
+                                        pool_handle_of("aa"),
+                                        pool_handle_of("ab")};
+    for (size_t i = 0; i < 5; i++) {
+        for (size_t j = 0; j < 5; j++) {
+            int sign = pool_handle_compare(&order[i], &order[j]);
+            bool equal = pool_handle_equal(order[i], order[j]);
+            cr_assert_eq(sign == 0, equal, "%zu, %zu", i, j);
+            cr_assert(equal || (sign < 0) == (i < j), "%zu, %zu", i, j);
+        }
+    }
+}
