@@ -327,6 +327,11 @@ bool channel_ready(const struct channel *ch)
     return ch->protocol == TRANSPORT_TCP && tcp_ready(ch);
 }
 
+bool channel_holds_chunk(const struct channel *ch)
+{
+    return ch->protocol == TRANSPORT_TCP && tcp_holds_chunk(ch);
+}
+
 void channel_rest(struct channel *ch)
 {
     if (ch->rx_len == 0) {

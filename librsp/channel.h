@@ -116,6 +116,12 @@ bool channel_has_room(const struct channel *ch);
 
 /** Something was read ahead that channel_recv() can give without asking the kernel. */
 bool channel_ready(const struct channel *ch);
+/**
+ * A chunk was read ahead to its end. Where many sessions share a socket only this gives one of them
+ * another turn at once: were part of a chunk enough, the rest would be read with what comes behind
+ * it, and who sends all the time would be the only one that is heard.
+ */
+bool channel_holds_chunk(const struct channel *ch);
 
 /** The kernel can wait for what comes next: nothing was read ahead, nothing is queued. TCP only. */
 bool channel_can_wait(const struct channel *ch);
@@ -161,6 +167,7 @@ int tcp_send(struct channel *ch, const void *data, size_t len, uint32_t ppid, ui
              bool unordered);
 /** Whether a piece of data or a control message can be made of what was read ahead. */
 bool tcp_ready(const struct channel *ch);
+bool tcp_holds_chunk(const struct channel *ch);
 
 /** Whether the kernel has SCTP. */
 bool sctp_available(void);

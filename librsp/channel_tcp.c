@@ -364,6 +364,21 @@ bool tcp_ready(const struct channel *ch)
     return r == -EPROTO || (r == 0 && (f.type != FRAME_DATA || ahead - ch->skip > f.head_len));
 }
 
+bool tcp_holds_chunk(const struct channel *ch)
+{
+    uint32_t ahead = ch->rx_len - ch->rx_pos;
+    struct frame f;
+    if (ch->chunk_left > 0) {
+        return ahead >= ch->chunk_left;
+    }
+    if (ahead <= ch->skip) {
+        return false;
+    }
+    ahead -= ch->skip;
+    int r = frame_read(ch->rx + ch->rx_pos + ch->skip, ahead, !ch->started, &f);
+    return r == -EPROTO || (r == 0 && ahead >= (uint32_t)f.head_len + f.left);
+}
+
 /* --- waiting ------------------------------------------------------------------------------------
  */
 

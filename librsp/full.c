@@ -39,7 +39,7 @@ static ssize_t next_part(struct sd *sd, rserpool_session_t session, void *buffer
         ssize_t n = channel_recv(&peer->ch, buffer, size, &in);
         if (n > 0) {
             *ret_flags = in.whole ? MSG_EOR : 0;
-            if (channel_ready(&peer->ch)) {
+            if (channel_holds_chunk(&peer->ch)) {
                 server_again(sd, peer);
             }
             return n;

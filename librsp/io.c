@@ -208,7 +208,7 @@ static ssize_t server_try(struct sd *sd, const struct into *into)
         }
         n = peer_try(sd, peer, into);
         if (n > 0) {
-            if (peer->echo != NULL || channel_ready(&peer->ch)) {
+            if (peer->echo != NULL || channel_holds_chunk(&peer->ch)) {
                 server_again(sd, peer);
             } else {
                 channel_rest(&peer->ch);

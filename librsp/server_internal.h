@@ -32,7 +32,7 @@ struct server {
     uint32_t size, used, search;
     struct epoll_event events[SERVER_EVENTS];
     int events_at, events_count;
-    struct peer **again; /* those with something read ahead, oldest first */
+    struct peer **again; /* those with a chunk read ahead, oldest first */
     uint32_t again_at, again_count, again_size;
 };
 

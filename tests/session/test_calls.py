@@ -10,9 +10,9 @@ import rsp
 CALLS = rsp.BUILD / "tests" / "session" / "session-calls"
 
 ALONE = ("basic-errors", "basic-pollable", "basic-count", "errors", "options", "names",
-         "fork-sessions", "sizes", "parts", "mixed", "cut-off", "message-max", "failover", "endings",
-         "no-auto-failover", "give-up", "unknown-pool", "stale-state", "threads", "stopping",
-         "closing", "nonblock", "full", "waiting", "selecting")
+         "fork-sessions", "sizes", "parts", "mixed", "fair", "cut-off", "message-max", "failover",
+         "endings", "no-auto-failover", "give-up", "unknown-pool", "stale-state", "threads",
+         "stopping", "closing", "nonblock", "full", "waiting", "selecting")
 
 
 @pytest.fixture

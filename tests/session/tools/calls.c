@@ -30,6 +30,7 @@ static const struct {
     {"sizes", sizes},
     {"parts", parts},
     {"mixed", mixed},
+    {"fair", fair},
     {"cut-off", cut_off},
     {"message-max", message_max},
     {"failover", failover},

@@ -35,7 +35,7 @@
         (void)fprintf(stderr, "%s:%d: ", __FILE__, __LINE__);                                      \
         (void)fprintf(stderr, __VA_ARGS__);                                                        \
         (void)fprintf(stderr, " (errno %d, %s)\n", errno, strerror(errno));                        \
-        exit(1);                                                                                   \
+        _exit(1); /* other threads may still be at work */                                         \
     } while (0)
 
 /** A condition that must hold. */
@@ -109,6 +109,7 @@ void fork_element(void);
 void sizes(void);
 void parts(void);
 void mixed(void);
+void fair(void);
 void cut_off(void);
 void message_max(void);
 void failover(void);

@@ -170,6 +170,51 @@ void mixed(void)
     free(text);
 }
 
+#define FAIR_SENT   2000
+#define FAIR_READ   200 /* until the kernel gives as much as is read ahead */
+#define FAIR_WITHIN 100 /* more messages than are read ahead */
+
+/** The next message on a socket with many sessions; its first octet. */
+static char next_of_many(int server)
+{
+    char text[1000];
+    int flags;
+    ssize_t n;
+    do {
+        flags = 0;
+        n = rsp_recvmsg(server, text, sizeof(text), NULL, &flags, WAIT_MS);
+        CHECK(n > 0);
+    } while ((flags & MSG_RSERPOOL_NOTIFICATION) != 0);
+    return text[0];
+}
+
+/** One session has always something to be read: others have their turn all the same. */
+void fair(void)
+{
+    char text[1000];
+    int sent = 0;
+    int got = 0;
+    int server = serve(SOCK_SEQPACKET);
+    int busy = use(SOCK_STREAM);
+    int other = use(SOCK_STREAM);
+    say(other, "hello");
+    CHECK_IS(next_of_many(server), 'h');
+    memset(text, 'b', sizeof(text));
+    while (sent < FAIR_SENT && rsp_send(busy, text, sizeof(text), MSG_DONTWAIT) > 0) {
+        sent++;
+    }
+    CHECK(sent > FAIR_READ + 2 * FAIR_WITHIN);
+    while (got < FAIR_READ) {
+        CHECK_IS(next_of_many(server), 'b');
+        got++;
+    }
+    say(other, "me");
+    while (next_of_many(server) == 'b') {
+        CHECK(++got < FAIR_READ + FAIR_WITHIN);
+    }
+    CHECK_IS(rsp_close(busy) + rsp_close(other) + rsp_close(server), 0);
+}
+
 struct cut {
     int server;
     size_t size;
