@@ -26,15 +26,22 @@ def host(world):
     return host
 
 
-@pytest.mark.parametrize("kind", SERVERS)
-def test_sessions_go_to_another_server(host, kind):
+def sessions_and_another_server(host, kind, *count):
+    """All sessions with the first server, none at its end before there is the second one."""
     first = host.start(*SERVERS[kind], name="first")
     host.wait_pes("hello.tcp", 1)
-    client = host.start(CLIENT, "count", "hello", 20, 40, 100, name="client")
-    rsp.wait_until(lambda: len(host.run("ss", "-Htn", "state", "established").stdout.splitlines())
-                   >= 40, 10, "the sessions")
+    client = host.start(CLIENT, "count", "hello", *count, name="client")
+    rsp.wait_until(lambda: "begun" in client.output(), 20, "the sessions")
+    client.kill(signal.SIGSTOP)
     host.start(*SERVERS[kind], name="second")
     host.wait_pes("hello.tcp", 2)
+    client.kill(signal.SIGCONT)
+    return first, client
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_sessions_go_to_another_server(host, kind):
+    first, client = sessions_and_another_server(host, kind, 20, 40, 100)
     first.kill()
     assert client.wait(30) == 0, client.output()
     assert "20 right, 20 failovers" in client.output()
@@ -43,13 +50,7 @@ def test_sessions_go_to_another_server(host, kind):
 @pytest.mark.parametrize("kind", ["TCPLikeServer", "UDPLikeServer"])
 def test_stop_is_graceful(host, kind):
     """Deregistered at once; sessions may go on for a while, then they are handed over."""
-    first = host.start(*SERVERS[kind], name="first")
-    host.wait_pes("hello.tcp", 1)
-    client = host.start(CLIENT, "count", "hello", 10, 30, 300, name="client")
-    rsp.wait_until(lambda: len(host.run("ss", "-Htn", "state", "established").stdout.splitlines())
-                   >= 20, 10, "the sessions")
-    host.start(*SERVERS[kind], name="second")
-    host.wait_pes("hello.tcp", 2)
+    first, client = sessions_and_another_server(host, kind, 10, 30, 300)
     first.kill(signal.SIGTERM)
     host.wait_pes("hello.tcp", 1)
     assert first.running()

@@ -3,7 +3,8 @@
  * A pool user for tests, against examples/hello-server.c or examples/event-server.c.
  *
  *   count POOL SESSIONS MESSAGES PAUSE_MS  a thread for each session; every answer bears the next
- *                                          number; "N right" at the end
+ *                                          number; "begun" once all have had an answer, "N
+ *                                          right" at the end
  *   gap POOL                               asks without pause until its input ends; for every
  *                                          change of the server "gap MICROSECONDS at PE"
  *   many POOL SESSIONS                     opens them one after the other, asks once on each;
@@ -24,8 +25,8 @@
 #include <rsp/rsp.h>
 
 static const char *pool;
-static int messages, pause_ms;
-static atomic_int right, failovers;
+static int sessions, messages, pause_ms;
+static atomic_int begun, right, failovers;
 
 static int64_t now_us(void)
 {
@@ -95,6 +96,10 @@ static void *count_one(void *arg)
             break;
         }
         (void)rsp_getpeername(sd, NULL, NULL, &pe);
+        if (i == 1 && atomic_fetch_add(&begun, 1) + 1 == sessions) {
+            printf("begun\n");
+            (void)fflush(stdout);
+        }
         failovers += last != 0 && pe != last;
         last = pe;
         right += i == messages;
@@ -106,7 +111,7 @@ static void *count_one(void *arg)
     return NULL;
 }
 
-static int count(int sessions)
+static int count(void)
 {
     pthread_attr_t attr;
     pthread_t *threads = calloc((size_t)sessions, sizeof(*threads));
@@ -156,7 +161,7 @@ static int gap(void)
     return 1;
 }
 
-static int many(int sessions)
+static int many(void)
 {
     int *sds = calloc((size_t)sessions, sizeof(*sds));
     char line[16];
@@ -192,12 +197,14 @@ int main(int argc, char **argv)
     }
     pool = argv[2];
     if (strcmp(argv[1], "count") == 0 && argc == 6) {
+        sessions = atoi(argv[3]);
         messages = atoi(argv[4]);
         pause_ms = atoi(argv[5]);
-        return count(atoi(argv[3]));
+        return count();
     }
     if (strcmp(argv[1], "gap") == 0) {
         return gap();
     }
-    return strcmp(argv[1], "many") == 0 && argc == 4 ? many(atoi(argv[3])) : 2;
+    sessions = argc == 4 ? atoi(argv[3]) : 0;
+    return strcmp(argv[1], "many") == 0 && argc == 4 ? many() : 2;
 }
