@@ -8,7 +8,9 @@
 
 #include <criterion/criterion.h>
 
+#include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct hs_limits NO_LIMITS = {0};
@@ -87,11 +89,29 @@ static inline void expect(struct hs *hs, size_t k, const char *text)
     }
 }
 
-/** 5 sigma of the share of one class (policies.md §11). */
+/** What chance comes from: the same always, unless RSP_TEST_SEED says otherwise (tests/run). */
+static inline uint64_t test_seed(void)
+{
+    const char *text = getenv("RSP_TEST_SEED");
+    return text != NULL ? strtoull(text, NULL, 0) : 42;
+}
+
+/**
+ * 5 sigma of the share of one class (policies.md §11). A correct policy fails with a random seed
+ * once in a million or two of such checks.
+ */
 static inline void share_is(uint32_t hits, uint32_t draws, double p)
 {
     double q = (double)hits / draws;
-    cr_assert_leq(fabs(q - p), 5 * sqrt(p * (1 - p) / draws), "share %f, expected %f", q, p);
+    cr_assert_leq(fabs(q - p), 5 * sqrt(p * (1 - p) / draws),
+                  "share %f, expected %f (RSP_TEST_SEED=%" PRIu64 ")", q, p, test_seed());
+}
+
+/** Chi-square of all classes; `limit`: 10^-6 with one degree of freedom less than classes. */
+static inline void shares_are(double chi, double limit)
+{
+    cr_assert_lt(chi, limit, "chi-square %f, limit %f (RSP_TEST_SEED=%" PRIu64 ")", chi, limit,
+                 test_seed());
 }
 
 static inline void check(struct hs *hs)
@@ -103,7 +123,7 @@ static inline void check(struct hs *hs)
 static inline struct hs *open_hs(const struct hs_limits *limits)
 {
     hs_thread_register();
-    struct hs *hs = hs_new(limits, 42);
+    struct hs *hs = hs_new(limits, test_seed());
     cr_assert_not_null(hs);
     return hs;
 }

@@ -71,7 +71,7 @@ Test(distribution, wrr_is_even)
     even((const uint32_t[]){1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 55}, 11);
     even((const uint32_t[]){13, 17, 19, 23, 29, 31, 37, 41, 43, 500}, 10);
     struct rnd rnd;
-    rnd_seed(&rnd, 5);
+    rnd_seed(&rnd, test_seed() + 5);
     for (int round = 0; round < 30; round++) {
         uint32_t weights[32];
         uint32_t n = 2 + (uint32_t)rnd_below(&rnd, 30);
@@ -163,7 +163,7 @@ Test(distribution, wrr_churn)
     struct hs *hs = open_hs(&NO_LIMITS);
     struct rnd rnd;
     uint32_t hits[101] = {0};
-    rnd_seed(&rnd, 9);
+    rnd_seed(&rnd, 9); /* nothing is drawn by the policy, and how nearly is a matter of who joins */
     for (uint32_t i = 1; i <= 60; i++) {
         (void)ADD(hs, i, POLICY_WRR, i <= 3 ? 30 * i : 1 + i % 5);
     }
@@ -211,7 +211,7 @@ Test(distribution, wrand_shares)
         double off = hits[i] - draws * i / 6.0;
         chi += off * off / (draws * i / 6.0);
     }
-    cr_assert_lt(chi, 27.63);
+    shares_are(chi, 27.63);
     close_hs(hs);
 }
 
@@ -224,7 +224,7 @@ Test(distribution, wrand_many)
     uint32_t weights[101];
     const uint32_t draws = 200000;
     double total = 0;
-    rnd_seed(&rnd, 17);
+    rnd_seed(&rnd, test_seed() + 17);
     for (uint32_t i = 1; i <= 1000; i++) {
         uint32_t weight = 1 + (uint32_t)rnd_below(&rnd, 1000000);
         (void)ADD(hs, i, POLICY_WRAND, weight);
@@ -243,7 +243,7 @@ Test(distribution, wrand_many)
         double wanted = draws * weights[i] / total;
         chi += (hits[i] - wanted) * (hits[i] - wanted) / wanted;
     }
-    cr_assert_lt(chi, 180.79);
+    shares_are(chi, 180.79);
     close_hs(hs);
 }
 
@@ -366,7 +366,7 @@ Test(distribution, no_element_twice)
         const uint32_t n = 700;
         struct hs *hs = open_hs(&NO_LIMITS);
         struct rnd rnd;
-        rnd_seed(&rnd, t);
+        rnd_seed(&rnd, test_seed() + t);
         for (uint32_t i = 1; i <= n; i++) {
             uint32_t w = 1 + (uint32_t)rnd_below(&rnd, 100000);
             cr_assert_eq(ADD(hs, i, policy_info_at(t)->type, w, w / 2, w / 3, w / 4), HS_ADDED);
@@ -594,7 +594,7 @@ Test(distribution, equal_fairness_under_churn)
 static struct hs *open_cache(void)
 {
     hs_thread_register();
-    struct hs *hs = hs_new_cache(&NO_LIMITS, 42);
+    struct hs *hs = hs_new_cache(&NO_LIMITS, test_seed());
     cr_assert_not_null(hs);
     return hs;
 }
