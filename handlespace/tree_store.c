@@ -94,9 +94,9 @@ void tree_node_drop(struct tree_node *node)
 /* Runs when no reader sees any of those that the edit replaced. */
 static void node_release(struct rcu_head *head)
 {
+    hs_note_acquire(grace);
     struct tree_node *first = hs_container_of(head, struct tree_node, rcu);
     struct tree_store *store = first->store;
-    hs_note_acquire(grace);
     if (!KEEP || __atomic_load_n(&store->waiting, __ATOMIC_RELAXED) >= WAITING_MAX) {
         while (first != NULL) {
             struct tree_node *next = first->next;
