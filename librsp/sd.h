@@ -84,7 +84,8 @@ struct sd {
     uint16_t handle_len;
     uint8_t *handle;
     uint32_t pe_id;
-    char *status; /* what a monitor is told of it; NULL: nothing */
+    char *status;       /* what a monitor is told of it; NULL: nothing */
+    struct sd *parents; /* in a child: another one that was its parent's */
     union {
         struct user *user;
         struct server *server;
