@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The drop-in for librsplib.so.3: its headers and its library beside those of Debian's librsplib."""
+import os
 import pathlib
 import re
 import subprocess
@@ -107,6 +108,18 @@ def test_debians_binaries_find_all_they_need():
     for program in DEBIANS_PROGRAMS:
         needed = symbols(program, "undefined") & symbols(THEIR_LIBRARY, "defined")
         assert needed and needed <= symbols(OUR_LIBRARY, "defined"), program
+
+
+def test_debians_server_generates_no_characters():
+    """rspserver chooses the service by -chargen, takes that for a setting of the service as well,
+    does not know it, and ends: on its own library as on ours. So the service can be tried in no
+    mixture."""
+    for library in (THEIR_LIBRARY, OUR_LIBRARY):
+        result = subprocess.run(["rspserver", "-chargen"], capture_output=True, text=True,
+                                timeout=60, env={"PATH": os.environ["PATH"],
+                                                 "LD_LIBRARY_PATH": str(library.parent)})
+        assert result.returncode == 1
+        assert "Unknown Character Generator parameter: -chargen!" in result.stdout + result.stderr
 
 
 def test_a_program_for_it_compiles_and_runs(tmp_path):

@@ -77,8 +77,7 @@ class Scope:
 
     def messages(self):
         """Those of services, so far."""
-        pcap = self.link.capture.file.read_bytes()
-        return [m for m in rsplib.all_messages(pcap)
+        return [m for m in self.link.capture.all()
                 if m.ppid not in (rsplib.ASAP_PPID, rsplib.ENRP_PPID)]
 
     def answers(self):

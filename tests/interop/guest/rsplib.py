@@ -94,6 +94,8 @@ class Capture:
 
     def __init__(self, world, file, link="br0"):
         self.file = file
+        self.known = []  # messages
+        self.end = 24    # of what has been read of the file; its head is as long
         self.process = world.switch.start("dumpcap", "-q", "-P", "-i", link, "-f", "sctp or udp",
                                           "-w", file)
         rsp.wait_until(lambda: "File:" in self.process.output(), 20, "dumpcap")
@@ -102,10 +104,21 @@ class Capture:
         if self.process.running():
             self.process.kill(signal.SIGINT)
             self.process.wait(20)
+        self.file.write_bytes(protocols_only(self.file.read_bytes()))
+
+    def all(self):
+        """The messages so far. Those of services may be many: each octet is read once."""
+        with open(self.file, "rb") as file:
+            news = file.read(24)
+            file.seek(self.end)
+            news += file.read()
+        self.known += all_messages(news)
+        self.end += sum(16 + len(frame) for _, frame in frames(news))
+        return self.known
 
     def messages(self, kind=None, source=None, ppid=ASAP_PPID):
         """The messages of ASAP (or ENRP) so far, of one type, of one host."""
-        return [m for m in all_messages(self.file.read_bytes())
+        return [m for m in self.all()
                 if m.ppid == ppid and kind in (None, m.type) and
                 (source is None or m.source in addresses_of(source))]
 
@@ -133,24 +146,39 @@ def frames(pcap):
 
 
 def all_messages(pcap):
+    return (message for when, frame in frames(pcap) for message in messages_in(when, frame))
+
+
+def protocols_only(pcap):
+    """Without the packets that have no message of ASAP or ENRP: services may send very many, and the
+    dissector's test is to read all recordings."""
+    kept, at = [pcap[:24]], 24
     for when, frame in frames(pcap):
-        (ethertype,) = struct.unpack_from("!H", frame, 12)
-        packet = frame[14:]
-        if ethertype == 0x0800:
-            header, protocol = (packet[0] & 0x0f) * 4, packet[9]
-            source, destination = packet[12:16], packet[16:20]
-            packet = packet[:struct.unpack_from("!H", packet, 2)[0]]
-        elif ethertype == 0x86dd:
-            header, protocol = 40, packet[6]
-            source, destination = packet[8:24], packet[24:40]
-            packet = packet[:40 + struct.unpack_from("!H", packet, 4)[0]]
-        else:
-            continue
-        ends = (str(ipaddress.ip_address(source)), str(ipaddress.ip_address(destination)))
-        for ppid, octets in payloads(protocol, packet[header:]):
-            if len(octets) >= 4:
-                (port,) = struct.unpack_from("!H", packet, header)
-                yield Message(when, *ends, ppid, port, octets[0], octets[1], octets)
+        end = at + 16 + len(frame)
+        if any(m.ppid in (ASAP_PPID, ENRP_PPID) for m in messages_in(when, frame)):
+            kept.append(pcap[at:end])
+        at = end
+    return b"".join(kept)
+
+
+def messages_in(when, frame):
+    (ethertype,) = struct.unpack_from("!H", frame, 12)
+    packet = frame[14:]
+    if ethertype == 0x0800:
+        header, protocol = (packet[0] & 0x0f) * 4, packet[9]
+        source, destination = packet[12:16], packet[16:20]
+        packet = packet[:struct.unpack_from("!H", packet, 2)[0]]
+    elif ethertype == 0x86dd:
+        header, protocol = 40, packet[6]
+        source, destination = packet[8:24], packet[24:40]
+        packet = packet[:40 + struct.unpack_from("!H", packet, 4)[0]]
+    else:
+        return
+    ends = (str(ipaddress.ip_address(source)), str(ipaddress.ip_address(destination)))
+    for ppid, octets in payloads(protocol, packet[header:]):
+        if len(octets) >= 4:
+            (port,) = struct.unpack_from("!H", packet, header)
+            yield Message(when, *ends, ppid, port, octets[0], octets[1], octets)
 
 
 def payloads(protocol, packet):
