@@ -407,9 +407,10 @@ ssize_t rsp_sendmsg(int sd, const void *data, size_t size, unsigned int msg_flag
  * @param timeout   milliseconds
  * @return length; 0: the session has ended in order; -1 with errno: EAGAIN time is up, EBADF, EINTR
  *         a signal handler has run during the wait (if it was set with SA_RESTART the wait may go
- *         on instead), ENOTCONN, ECONNRESET the connection was lost (no failover), ESTALE the
- *         session's state was lost: the cookie was refused or more was sent since the last one than
- *         is kept; said once, then the session goes on as a fresh one, and those of rsp_connect()
+ *         on instead), or the process was stopped and goes on (signal(7)), ENOTCONN, ECONNRESET the
+ *         connection was lost (no failover), ESTALE the session's state was lost: the cookie was
+ *         refused or more was sent since the last one than is kept; said once, then the session
+ *         goes on as a fresh one, and those of rsp_connect()
  */
 ssize_t rsp_recvmsg(int sd, void *buffer, size_t size, struct rsp_sndrcvinfo *info, int *msg_flags,
                     int timeout);

@@ -69,6 +69,9 @@ static int ask(int sd, long number)
     }
     for (;;) {
         ssize_t n = rsp_recv(sd, text, sizeof(text) - 1, 0);
+        if (n < 0 && errno == EINTR) {
+            continue; /* a test has stopped us for a while: signal(7) */
+        }
         if (n <= 0) {
             perror("rsp_recv");
             return -1;
