@@ -113,7 +113,7 @@ def test_debians_binaries_find_all_they_need():
 def test_debians_server_generates_no_characters():
     """rspserver chooses the service by -chargen, takes that for a setting of the service as well,
     does not know it, and ends: on its own library as on ours. So the service can be tried in no
-    mixture."""
+    mixture; tests/interop/guest/test_6_drop_in.py has an element of its own for its users."""
     for library in (THEIR_LIBRARY, OUR_LIBRARY):
         result = subprocess.run(["rspserver", "-chargen"], capture_output=True, text=True,
                                 timeout=60, env={"PATH": os.environ["PATH"],

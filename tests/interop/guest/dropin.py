@@ -55,13 +55,13 @@ class Scope:
         ours = self.sides[role] == "ours"
         return {"LD_LIBRARY_PATH": str(OURS.parent)} if ours else {}
 
-    def serve(self, *options, count=2):
+    def serve(self, *options, count=2, program="rspserver"):
         """Elements of one service, by id in the form the clients print it."""
         elements = {}
         for number in range(0xa1, 0xa1 + count):
             host = self.element_hosts[number % len(self.element_hosts)]
             process = host.start(
-                "rspserver", f"-identifier=0x{number:08x}", *rsplib.QUIET, *options,
+                program, f"-identifier=0x{number:08x}", *rsplib.QUIET, *options,
                 name=f"rspserver-{number:x}", env=self._environment("element"))
             elements[f"{number:08x}"] = process
             self.host_of[f"{number:08x}"] = host

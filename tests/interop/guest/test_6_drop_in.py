@@ -221,6 +221,38 @@ def test_daytime(link, library, registrar, peer):
                    "answers of the other one")
 
 
+BLOCK = bytes(32 + i % 95 for i in range(1024)).decode()  # what a generator of characters sends
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory):
+    """Debian's rspserver refuses -chargen (tests/interop/test_compat.py), so this one generates."""
+    program = tmp_path_factory.mktemp("chargen") / "chargen"
+    subprocess.run(["cc", "-o", program, rsp.ROOT / "tests" / "interop" / "compat_chargen.c",
+                    "-l:librsplib.so.3"], check=True)
+    return program
+
+
+@pytest.mark.parametrize("library,registrar,peer", mixtures())
+def test_character_generator(link, generator, library, registrar, peer):
+    """As much as the session takes; every block is whole, also of the next element."""
+    scope = Scope(link, library, registrar, peer)
+    elements = scope.serve(program=generator)
+    terminal = scope.use("rspterminal", "-poolhandle=CharGenPool", stdin=subprocess.PIPE)
+
+    def blocks_of(pe):
+        found = re.findall(r"from PE \$([0-9a-f]{8})> (.*?)\x1b\[0m", terminal.output(), re.DOTALL)
+        assert all(text == BLOCK for _, text in found), [t for _, t in found if t != BLOCK][0]
+        return sum(by == pe for by, _ in found)
+    first = rsp.wait_until(lambda: [pe for pe in elements if blocks_of(pe) > 20], 40, "blocks")[0]
+    (other,) = set(elements) - {first}
+    assert blocks_of(other) == 0
+    elements[first].kill()
+    rsp.wait_until(lambda: blocks_of(other) > 20, 40, "blocks of the other one")
+    terminal.kill()
+    assert "FAILOVER_COMPLETE" in terminal.output()
+
+
 @pytest.mark.parametrize("library,registrar,peer", mixtures())
 def test_discard(link, library, registrar, peer):
     """Nothing comes back, and every octet goes there; the session goes on elsewhere all the same."""
