@@ -397,7 +397,10 @@ ssize_t rsp_sendmsg(int sd, const void *data, size_t size, unsigned int msg_flag
 /**
  * Receive a message, a cookie or a notification.
  *
- * What does not fit into the buffer follows with the next call; MSG_EOR marks the end.
+ * What does not fit into the buffer follows with the next call; MSG_EOR marks the end. Over TCP a
+ * call that may wait looks for the next message for up to 30 us before it sleeps, when the answers
+ * before came as soon; and of many small messages in a row, none of them answered, it lets some
+ * gather for about 70 us.
  * @param sd        a session socket
  * @param buffer    for a notification at least sizeof(union rserpool_notification)
  * @param size      its length
