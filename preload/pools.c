@@ -153,6 +153,19 @@ static void remember_hints(struct pool *p, const struct lp_message *reply, int64
     }
 }
 
+/**
+ * With the lock held. The text is read without it, by the C library too, so it is written only when
+ * the daemon gives the pool another cookie.
+ */
+static void set_cookie(struct ip_address *cookie, char text[IP_ADDRESS_TEXT_MAX],
+                       const struct ip_address *given)
+{
+    if (!ip_address_equal(cookie, given)) {
+        *cookie = *given;
+        (void)ip_address_format(given, text, IP_ADDRESS_TEXT_MAX);
+    }
+}
+
 bool pre_pool_learn(const struct lp_message *reply, const char *asked, int64_t now_ms,
                     struct pre_pool_info *ret)
 {
@@ -166,12 +179,10 @@ bool pre_pool_learn(const struct lp_message *reply, const char *asked, int64_t n
     if (p != NULL) {
         struct ip_address a;
         if (lp_find(reply, LP_T_COOKIE4, &it) && lp_address(&it, &a) && a.family == IP_V4) {
-            p->cookie4 = a;
-            (void)ip_address_format(&a, p->text4, sizeof(p->text4));
+            set_cookie(&p->cookie4, p->text4, &a);
         }
         if (lp_find(reply, LP_T_COOKIE6, &it) && lp_address(&it, &a) && a.family == IP_V6) {
-            p->cookie6 = a;
-            (void)ip_address_format(&a, p->text6, sizeof(p->text6));
+            set_cookie(&p->cookie6, p->text6, &a);
         }
         if (p->name[0] == '\0' && lp_find(reply, LP_T_NAME, &it)) {
             (void)lp_str(&it, p->name, sizeof(p->name));
@@ -198,11 +209,9 @@ void pre_pool_link(uint16_t index, const struct ip_address *cookie)
     if (index < pool_count) {
         struct pool *p = &pools[index];
         if (cookie->family == IP_V4 && p->cookie4.family == IP_NONE) {
-            p->cookie4 = *cookie;
-            (void)ip_address_format(cookie, p->text4, sizeof(p->text4));
+            set_cookie(&p->cookie4, p->text4, cookie);
         } else if (cookie->family == IP_V6 && p->cookie6.family == IP_NONE) {
-            p->cookie6 = *cookie;
-            (void)ip_address_format(cookie, p->text6, sizeof(p->text6));
+            set_cookie(&p->cookie6, p->text6, cookie);
         }
     }
     pre_state_unlock();

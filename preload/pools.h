@@ -24,7 +24,7 @@ struct pre_pool_info {
     struct ip_address cookie6;
     int64_t named_ms;         /* when the daemon last confirmed the name */
     const char *name;         /* canonical host name, "" unknown; stays valid */
-    const char *cookie_text4; /* numeric form; stays valid */
+    const char *cookie_text4; /* numeric form; stays valid, and the same while the cookie does */
     const char *cookie_text6;
 };
 

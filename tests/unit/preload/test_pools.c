@@ -2,6 +2,8 @@
 #include "preload/pools.h"
 
 #include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,6 +38,35 @@ Test(pools, found_by_name_cookie_and_handle)
     cr_assert_eq(pre_pool_by_handle(pool_handle_of("web")), info.index);
     cr_assert(pool_handle_equal(pre_pool_handle_ref(info.index), pool_handle_of("web")));
     cr_assert_eq(pre_pool_handle_ref(PRE_POOL_NONE).len, 0);
+}
+
+#define TIMES 20000
+
+static void *learn_again(void *arg)
+{
+    struct pre_pool_info info;
+    for (int i = 0; i < TIMES; i++) {
+        (void)learn("many", 250, "many.pool.alt", &info);
+        atomic_store((atomic_int *)arg, i + 1);
+    }
+    return NULL;
+}
+
+/* Threads that ask for a name at once each learn it, while others hand its cookie to the C library.
+ */
+Test(pools, text_of_a_cookie_stays_whole_while_it_is_learnt_again)
+{
+    atomic_int learnt = 0;
+    struct pre_pool_info info;
+    pthread_t thread;
+    cr_assert(learn("many", 250, "many.pool.alt", &info));
+    cr_assert_eq(pthread_create(&thread, NULL, learn_again, &learnt), 0);
+    int broken = 0;
+    while (atomic_load(&learnt) < TIMES) {
+        broken += strcmp(info.cookie_text4, "127.42.0.250") != 0;
+    }
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert_eq(broken, 0);
 }
 
 Test(pools, the_table_is_bounded)
