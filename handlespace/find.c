@@ -5,7 +5,7 @@
 #include <string.h>
 
 #ifdef RSP_TSAN
-char hs_tsan_grace, hs_tsan_table;
+char hs_tsan_grace, hs_tsan_table, hs_tsan_called;
 #endif
 
 /* Which of the random number streams this thread draws from. */

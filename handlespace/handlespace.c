@@ -79,6 +79,7 @@ void hs_free(struct hs *hs)
     hs_tables_free(hs);
     free(hs->heap);
     urcu_bp_barrier();
+    hs_note_acquire(called);
     tree_store_done(&hs->nodes);
     free(hs);
 }

@@ -31,7 +31,7 @@
 #ifdef RSP_TSAN
 void __tsan_acquire(void *addr);
 void __tsan_release(void *addr);
-extern char hs_tsan_grace, hs_tsan_table;
+extern char hs_tsan_grace, hs_tsan_table, hs_tsan_called;
 #define hs_note_release(what) __tsan_release(&hs_tsan_##what)
 #define hs_note_acquire(what) __tsan_acquire(&hs_tsan_##what)
 #else

@@ -103,6 +103,7 @@ static void node_release(struct rcu_head *head)
             free(first);
             first = next;
         }
+        hs_note_release(called);
         return;
     }
     (void)__atomic_fetch_add(&store->waiting, 1, __ATOMIC_RELAXED);
@@ -111,6 +112,7 @@ static void node_release(struct rcu_head *head)
         first->batch = seen;
     } while (!__atomic_compare_exchange_n(&store->returned, &seen, first, true, __ATOMIC_RELEASE,
                                           __ATOMIC_RELAXED));
+    hs_note_release(called); /* who waits for all callbacks may free the store */
 }
 
 void tree_nodes_retire(struct tree_store *store, struct tree_node *const *nodes, unsigned n)
