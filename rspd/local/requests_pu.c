@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/names.h"
+#include "rspd/local/monotonic.h"
 #include "rspd/local/requests_internal.h"
 
 /** Errors that mean: the pool is known, only nobody in it can be had now. */
@@ -228,14 +228,6 @@ void rq_resolve(struct rq_client *c, const struct lp_message *msg)
 
 /* --- RESOLVE on a resolver thread ---------------------------------------------------------------
  */
-
-/** The loop's clock. */
-static struct tm_us monotonic_now(void)
-{
-    struct timespec ts;
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (struct tm_us){(int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000};
-}
 
 /** HANDLE, or ADDRESS of a cookie. False: the loop thread looks closer. */
 static bool shared_pool_of(const struct requests *rq, const struct lp_message *msg,

@@ -10,11 +10,11 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/rhythm.h"
 #include "handlespace/handlespace.h"
+#include "rspd/local/monotonic.h"
 
 #define EVENTS_PER_ROUND 16
 #define STACK_BYTES      ((size_t)256 * 1024)
@@ -95,27 +95,20 @@ static void serve(struct resolver *r, struct resolver_line *line)
     }
 }
 
-static int64_t now_us(void)
-{
-    struct timespec ts = {0};
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
 /** The next questions; those that follow the last answers at once need not wake this thread. */
 static int await(struct resolver *r, struct epoll_event events[EVENTS_PER_ROUND])
 {
-    int64_t begin = now_us();
+    int64_t begin = monotonic_now().us;
     int n = 0;
     if (rhythm_next(&r->rhythm, r->all->alone, true) == RHYTHM_LOOK) {
         do {
             n = epoll_wait(r->epoll_fd, events, EVENTS_PER_ROUND, 0);
-        } while (n == 0 && now_us() - begin < RHYTHM_LOOK_US);
+        } while (n == 0 && monotonic_now().us - begin < RHYTHM_LOOK_US);
     }
     if (n == 0) {
         n = epoll_wait(r->epoll_fd, events, EVENTS_PER_ROUND, -1);
     }
-    rhythm_waited(&r->rhythm, now_us() - begin, n > 0);
+    rhythm_waited(&r->rhythm, monotonic_now().us - begin, n > 0);
     rhythm_sent(&r->rhythm);
     return n;
 }

@@ -6,6 +6,7 @@
  * A round per namespace: a copy of its targets under the lock (struct look each), dumps without
  * the lock, results applied under the lock to those PEs that are still the same.
  */
+#include "rspd/local/monotonic.h"
 #include "rspd/local/netns.h"
 #include "rspd/local/proc.h"
 #include "rspd/local/watch_impl.h"
@@ -14,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /** One PE in one round. */
 struct look {
@@ -48,13 +48,6 @@ struct round {
     uint64_t queued;                  /* in all accept queues */
     uint8_t ports[65536 / 8];
 };
-
-static struct tm_us clock_now(void)
-{
-    struct timespec ts;
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (struct tm_us){(int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000};
-}
 
 /* --- dumps ---------------------------------------------------------------------------------- */
 
@@ -530,7 +523,7 @@ static void look_round(struct watch *w, struct watch_ns *ns, struct round *round
         dump_connections(round);
     }
     pthread_mutex_lock(&w->lock);
-    apply(w, round, clock_now());
+    apply(w, round, monotonic_now());
     pthread_mutex_unlock(&w->lock);
     if (round->error < 0) {
         tell_all_blind(w, ns, "the kernel's sockets cannot be listed", round->error);
@@ -565,7 +558,7 @@ static bool look_at(struct watch *w, struct watch_ns *ns)
     if (home < 0) {
         tell_all_blind(w, ns, "its network namespace cannot be entered", home);
     } else {
-        round->now = clock_now();
+        round->now = monotonic_now();
         look_round(w, ns, round);
         ok = ns->netns == 0 || netns_leave(home) == 0;
     }
@@ -665,7 +658,7 @@ static void nap(struct watch *w, struct tm_us until, struct tm_us earliest)
 {
     while (!w->stop && TAILQ_EMPTY(&w->questions)) {
         struct tm_us wake = w->kicked ? tm_min(until, earliest) : until;
-        if (tm_due(wake, clock_now())) {
+        if (tm_due(wake, monotonic_now())) {
             return;
         }
         struct timespec ts = {.tv_sec = wake.us / 1000000, .tv_nsec = wake.us % 1000000 * 1000};
@@ -698,7 +691,7 @@ void *watch_worker(void *ctx)
     pthread_mutex_lock(&w->lock);
     while (!w->stop && ok) {
         nap(w, next, earliest);
-        struct tm_us start = clock_now();
+        struct tm_us start = monotonic_now();
         bool look = tm_due(w->kicked ? tm_min(next, earliest) : next, start);
         if (look) {
             w->kicked = false;
@@ -709,7 +702,7 @@ void *watch_worker(void *ctx)
         if (look && ok) {
             ok = look_everywhere(w);
         }
-        struct tm_us end = clock_now();
+        struct tm_us end = monotonic_now();
         pthread_mutex_lock(&w->lock);
         if (look) {
             int64_t cost_ms = tm_diff_ms(end, start);
