@@ -40,7 +40,7 @@ static void keep(struct tree_store *store, struct tree_node *node)
     store->spare_count++;
 }
 
-/* What has come back since. Acquire: pairs with the release in node_release(). */
+/* What has come back since. Acquire: pairs with the release in give_back(). */
 static void collect(struct tree_store *store)
 {
     struct tree_node *batch = __atomic_exchange_n(&store->returned, NULL, __ATOMIC_ACQUIRE);
@@ -91,27 +91,37 @@ void tree_node_drop(struct tree_node *node)
     keep(node->store, node);
 }
 
-/* Runs when no reader sees any of those that the edit replaced. */
-static void node_release(struct rcu_head *head)
+/* Puts a batch where the writer looks for it. Release: pairs with collect(). */
+static void give_back(struct tree_store *store, struct tree_node *first)
 {
-    hs_note_acquire(grace);
-    struct tree_node *first = hs_container_of(head, struct tree_node, rcu);
-    struct tree_store *store = first->store;
-    if (!KEEP || __atomic_load_n(&store->waiting, __ATOMIC_RELAXED) >= WAITING_MAX) {
-        while (first != NULL) {
-            struct tree_node *next = first->next;
-            free(first);
-            first = next;
-        }
-        hs_note_release(called);
-        return;
-    }
     (void)__atomic_fetch_add(&store->waiting, 1, __ATOMIC_RELAXED);
     struct tree_node *seen = __atomic_load_n(&store->returned, __ATOMIC_RELAXED);
     do {
         first->batch = seen;
     } while (!__atomic_compare_exchange_n(&store->returned, &seen, first, true, __ATOMIC_RELEASE,
                                           __ATOMIC_RELAXED));
+}
+
+static void free_batch(struct tree_node *first)
+{
+    while (first != NULL) {
+        struct tree_node *next = first->next;
+        free(first);
+        first = next;
+    }
+}
+
+/* Runs when no reader sees any of those that the edit replaced. */
+static void node_release(struct rcu_head *head)
+{
+    hs_note_acquire(grace);
+    struct tree_node *first = hs_container_of(head, struct tree_node, rcu);
+    struct tree_store *store = first->store;
+    if (KEEP && __atomic_load_n(&store->waiting, __ATOMIC_RELAXED) < WAITING_MAX) {
+        give_back(store, first);
+    } else {
+        free_batch(first);
+    }
     hs_note_release(called); /* who waits for all callbacks may free the store */
 }
 
