@@ -112,8 +112,9 @@ class Capture:
             news = file.read(24)
             file.seek(self.end)
             news += file.read()
-        self.known += all_messages(news)
-        self.end += sum(16 + len(frame) for _, frame in frames(news))
+        for when, frame in frames(news):
+            self.known += messages_in(when, frame)
+            self.end += 16 + len(frame)
         return self.known
 
     def messages(self, kind=None, source=None, ppid=ASAP_PPID):
@@ -143,10 +144,6 @@ def frames(pcap):
             return
         yield seconds + part / unit, pcap[at + 16:at + 16 + length]
         at += 16 + length
-
-
-def all_messages(pcap):
-    return (message for when, frame in frames(pcap) for message in messages_in(when, frame))
 
 
 def protocols_only(pcap):
